@@ -1,0 +1,33 @@
+.PHONY: help demo test build bench check fmt
+.DEFAULT_GOAL := help
+
+help: ## what can be done here
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## start a server with two sample missions, and say what to try
+	@scripts/setup.sh build
+	@echo "demo: building the programs; the first time takes some minutes"
+	@cargo build --release --locked --bins
+	@cargo run --release --locked --quiet --bin demo
+
+test: ## everything that must hold before a change goes in: lints, then all tests on both databases
+	@scripts/setup.sh test
+	@scripts/check.sh
+	@scripts/test.sh
+
+build: ## leave the release binaries scrutineer and observer in target/release
+	@scripts/setup.sh build
+	cargo build --release --locked --bin scrutineer --bin observer
+
+bench: ## measure both databases; the figures stand in docs/benchmarks.md
+	@scripts/setup.sh bench
+	@echo "bench: leave the machine alone meanwhile, or the figures mean nothing"
+	@cargo build --release --locked --bins
+	@cargo run --release --locked --quiet --bin bench
+
+check: ## formatting, lints, and what the dependencies bring in
+	@scripts/setup.sh build
+	@scripts/check.sh
+
+fmt: ## format the Rust code
+	cargo fmt --all

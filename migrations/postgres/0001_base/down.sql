@@ -1,0 +1,1 @@
+-- The first migration has nothing to go back to: dropping a ledger is never a step of ours.

@@ -1,0 +1,239 @@
+-- Ids are 16 bytes, times are microseconds UTC, enums are text with a CHECK.
+-- Three sorts of table: the ledger (entries), registers (what people import or
+-- set up), projections (rebuilt from ledger and registers by `scrutineer rebuild`).
+
+-- register: the server itself -------------------------------------------------
+CREATE TABLE server_state (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+-- register: missions ----------------------------------------------------------
+CREATE TABLE missions (
+    no INTEGER NOT NULL PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    name TEXT NOT NULL,
+    election TEXT NOT NULL,
+    timezone TEXT NOT NULL,
+    levels TEXT NOT NULL,
+    sealing_key TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    -- the box of the mission's stations, for the flag `outside_country`
+    min_lat DOUBLE PRECISION,
+    max_lat DOUBLE PRECISION,
+    min_lon DOUBLE PRECISION,
+    max_lon DOUBLE PRECISION
+);
+
+-- the ledger ------------------------------------------------------------------
+-- The head is locked first by every transaction that appends: numbers have no
+-- holes, and the order holds with many servers.
+CREATE TABLE ledger_heads (
+    mission INTEGER NOT NULL PRIMARY KEY REFERENCES missions (no),
+    number BIGINT NOT NULL,
+    chain BLOB NOT NULL CHECK (length(chain) = 32)
+);
+
+CREATE TABLE entries (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    number BIGINT NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    chain BLOB NOT NULL CHECK (length(chain) = 32),
+    kind TEXT NOT NULL,
+    subject BLOB,
+    journal BLOB,
+    seq BIGINT,
+    base BLOB,
+    device BLOB,
+    actor BLOB,
+    received_at BIGINT NOT NULL,
+    clock_skew BIGINT,
+    quarantine TEXT,
+    standing TEXT NOT NULL CHECK (standing IN ('applied', 'held', 'quarantined')),
+    sd_jwt BLOB NOT NULL,
+    PRIMARY KEY (mission, number)
+);
+CREATE UNIQUE INDEX entries_hash ON entries (mission, hash);
+CREATE INDEX entries_subject ON entries (mission, subject, number);
+CREATE INDEX entries_journal ON entries (mission, journal, seq);
+CREATE INDEX entries_waiting ON entries (mission, number) WHERE standing <> 'applied';
+
+-- registers of a mission ------------------------------------------------------
+CREATE TABLE registers (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    kind TEXT NOT NULL CHECK (kind IN ('stations', 'accreditations', 'categories')),
+    version BIGINT NOT NULL,
+    sha256 BLOB NOT NULL,
+    imported_at BIGINT NOT NULL,
+    PRIMARY KEY (mission, kind, version)
+);
+
+CREATE TABLE locations (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    level TEXT NOT NULL,
+    code TEXT NOT NULL,
+    name TEXT NOT NULL,
+    parent TEXT,
+    PRIMARY KEY (mission, level, code)
+);
+
+CREATE TABLE stations (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    code TEXT NOT NULL,
+    name TEXT NOT NULL,
+    constituency TEXT,
+    lat DOUBLE PRECISION,
+    lon DOUBLE PRECISION,
+    registered_voters BIGINT,
+    generated BOOLEAN NOT NULL,
+    PRIMARY KEY (mission, code)
+);
+
+CREATE TABLE categories (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    code TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    severity TEXT CHECK (severity IN ('low', 'medium', 'high', 'critical')),
+    labels TEXT NOT NULL,
+    PRIMARY KEY (mission, code)
+);
+
+CREATE TABLE accreditations (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    id BLOB NOT NULL CHECK (length(id) = 16),
+    number TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    institution TEXT NOT NULL,
+    country TEXT NOT NULL,
+    stations TEXT NOT NULL,
+    pseudonym TEXT NOT NULL,
+    PRIMARY KEY (mission, id)
+);
+CREATE UNIQUE INDEX accreditations_number ON accreditations (mission, number);
+
+CREATE TABLE enrolment_codes (
+    code_hash BLOB NOT NULL PRIMARY KEY,
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    accreditation BLOB NOT NULL,
+    issued_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    redeemed_at BIGINT,
+    kid TEXT
+);
+
+CREATE TABLE erasures (
+    id BLOB NOT NULL PRIMARY KEY,
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    report BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    requested_by BLOB NOT NULL,
+    requested_at BIGINT NOT NULL,
+    approved_by BLOB,
+    approved_at BIGINT
+);
+CREATE INDEX erasures_mission ON erasures (mission, requested_at);
+
+-- What phones last said of their journals. Only gaps depend on it.
+CREATE TABLE journal_contacts (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    journal BLOB NOT NULL,
+    head BIGINT NOT NULL,
+    pending BIGINT NOT NULL,
+    contacted_at BIGINT NOT NULL,
+    -- whether entries are missing though the phone had none left
+    gap BOOLEAN NOT NULL,
+    PRIMARY KEY (mission, journal)
+);
+
+-- register: people who log in -------------------------------------------------
+CREATE TABLE users (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    email TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    disabled_at BIGINT
+);
+
+-- mission 0 is the server itself: only operators have it
+CREATE TABLE user_roles (
+    user_id BLOB NOT NULL REFERENCES users (id),
+    mission INTEGER NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('coordinator', 'lead', 'analyst', 'auditor', 'operator')),
+    PRIMARY KEY (user_id, mission, role)
+);
+
+-- projections -----------------------------------------------------------------
+CREATE TABLE devices (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    id BLOB NOT NULL CHECK (length(id) = 16),
+    kid TEXT NOT NULL UNIQUE,
+    jwk TEXT NOT NULL,
+    accreditation BLOB NOT NULL,
+    enrolled_number BIGINT NOT NULL,
+    revoked_number BIGINT,
+    PRIMARY KEY (mission, id)
+);
+CREATE INDEX devices_accreditation ON devices (mission, accreditation);
+
+CREATE TABLE revoked_accreditations (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    accreditation BLOB NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (mission, accreditation)
+);
+
+CREATE TABLE reports (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    first_number BIGINT NOT NULL,
+    id BLOB NOT NULL CHECK (length(id) = 16),
+    version BIGINT NOT NULL,
+    head BLOB NOT NULL,
+    revisions INTEGER NOT NULL,
+    accreditation BLOB NOT NULL,
+    device BLOB NOT NULL,
+    category TEXT NOT NULL,
+    -- the observer's own, or else the category's default
+    severity TEXT CHECK (severity IN ('low', 'medium', 'high', 'critical')),
+    own_severity BOOLEAN NOT NULL,
+    text TEXT,
+    folded TEXT,
+    station TEXT,
+    constituency TEXT,
+    lat DOUBLE PRECISION,
+    lon DOUBLE PRECISION,
+    accuracy DOUBLE PRECISION,
+    observed_at BIGINT,
+    filed_at BIGINT,
+    received_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('received', 'in_review', 'needs_info', 'verified', 'not_verified', 'dismissed', 'reopened')),
+    withdrawn BOOLEAN NOT NULL,
+    erased BOOLEAN NOT NULL,
+    flags INTEGER NOT NULL,
+    PRIMARY KEY (mission, first_number)
+);
+CREATE UNIQUE INDEX reports_id ON reports (mission, id);
+CREATE INDEX reports_status ON reports (mission, status, first_number);
+CREATE INDEX reports_station ON reports (mission, station, first_number);
+
+CREATE TABLE check_ins (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    number BIGINT NOT NULL,
+    accreditation BLOB NOT NULL,
+    device BLOB NOT NULL,
+    station TEXT NOT NULL,
+    event TEXT NOT NULL CHECK (event IN ('arrived', 'left')),
+    at BIGINT,
+    received_at BIGINT NOT NULL,
+    PRIMARY KEY (mission, number)
+);
+
+-- What waits for an observer's phones: decisions on their reports.
+CREATE TABLE inbox (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    accreditation BLOB NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (mission, accreditation, number)
+);

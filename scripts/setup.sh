@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# scripts/setup.sh build|bench|test
+#
+# Sees to it that what the command needs is on this machine: installs it with apt (as root or
+# through sudo), or says in one line what to install. Does nothing, quickly, when all is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+what=${1:?build, bench or test}
+log=target/setup.log
+venv=target/venv
+requirements=tests/python/requirements.txt
+mkdir -p target
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+have_libpq() { have pg_config || pkg-config --exists libpq 2>/dev/null; }
+
+have_postgres_server() {
+  local dir
+  for dir in /usr/lib/postgresql/*/bin; do
+    [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ] && return 0
+  done
+  have initdb && have postgres
+}
+
+packages=() missing=()
+need() { # need PACKAGE DESCRIPTION COMMAND…: the package is wanted if the command fails
+  local package=$1 description=$2
+  shift 2
+  "$@" || { packages+=("$package"); missing+=("$description"); }
+}
+
+install_packages() {
+  local sudo=()
+  if ! have apt-get; then
+    die "please install: $(IFS=,; echo "${missing[*]}" | sed 's/,/, /g')"
+  elif [ "$(id -u)" != 0 ]; then
+    # never wait for a password nobody is there to type
+    if have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+      sudo=(sudo)
+    else
+      die "please install: apt-get install ${packages[*]}"
+    fi
+  fi
+  say "installing ${packages[*]} with apt"
+
+  # Debian starts a server of its own when it installs PostgreSQL. The tests start theirs, so
+  # this machine is left without one.
+  local conf=/etc/postgresql-common/createcluster.d/scrutineer.conf
+  if [[ " ${packages[*]} " == *" postgresql "* ]]; then
+    "${sudo[@]}" mkdir -p "${conf%/*}"
+    echo 'create_main_cluster = false' | "${sudo[@]}" tee "$conf" >/dev/null
+  fi
+  local get=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq)
+  local install=("${get[@]}" install -y --no-install-recommends "${packages[@]}")
+  local rc=0
+  "${install[@]}" >"$log" 2>&1 </dev/null ||
+    { "${get[@]}" update >>"$log" 2>&1 && "${install[@]}" >>"$log" 2>&1 </dev/null; } || rc=$?
+  [ ! -e "$conf" ] || "${sudo[@]}" rm -f "$conf"
+  if [ "$rc" != 0 ]; then
+    tail -n 5 "$log" >&2
+    die "apt could not install ${packages[*]} (the rest of its words: $log)"
+  fi
+}
+
+install_python() {
+  if [ ! -f "$requirements" ]; then
+    say "no $requirements: the checks by independent Python libraries have nothing to run with"
+    return
+  fi
+  # The copy beside the environment is written last, so half an installation is never taken for one.
+  if [ -x "$venv/bin/python" ] && cmp -s "$requirements" "$venv/requirements.txt"; then
+    return
+  fi
+  say "installing the Python packages of $requirements in $venv"
+  rm -rf "$venv"
+  if ! { python3 -m venv "$venv" && "$venv/bin/python" -m pip install -q -r "$requirements"; } >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    die "could not install the Python packages (the rest of pip's words: $log)"
+  fi
+  cp "$requirements" "$venv/requirements.txt"
+}
+
+have cargo || die "please install Rust with rustup, https://rustup.rs"
+cargo --version >"$log" 2>&1 ||
+  die "please install the compiler that rust-toolchain.toml names: rustup toolchain install"
+
+need build-essential "a C compiler" have cc
+case $what in
+  build) ;;
+  bench | test) need postgresql "the PostgreSQL server" have_postgres_server ;;
+  *) die "unknown: $what" ;;
+esac
+need pkg-config "pkg-config" have pkg-config
+need libpq-dev "the PostgreSQL client library with headers (libpq)" have_libpq
+if [ "$what" = test ]; then
+  need gdal-bin "GDAL (ogrinfo)" have ogrinfo
+  need python3 "Python 3" have python3
+  need python3-venv "Python's venv" python3 -c 'import venv, ensurepip' 2>/dev/null
+fi
+[ ${#packages[@]} = 0 ] || install_packages
+[ "$what" != test ] || install_python

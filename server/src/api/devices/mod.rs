@@ -1,0 +1,4 @@
+//! Enrolled devices.
+
+pub(super) mod list;
+pub(super) mod revoke;

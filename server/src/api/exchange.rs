@@ -1,0 +1,211 @@
+//! `POST /v1/exchange`: entries up, outcomes and news down.
+//!
+//! The entries' own signatures let them in; a token only opens the way down,
+//! and one that cannot be used is named in the answer instead of costing the
+//! entries their delivery.
+
+use std::io::Read as _;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE},
+    web,
+};
+use flate2::read::MultiGzDecoder;
+use futures_util::StreamExt as _;
+use protocol::{
+    codes::Code,
+    exchange::{Request, Response},
+    limits,
+    problem::Problem,
+};
+
+use super::error::ApiError;
+use crate::{
+    app::App,
+    auth::{self, Caller, Subject},
+    domain::ingest::{self, Committed},
+    error::{Error, Result},
+};
+
+/// Exchanges entries and news with a phone.
+#[utoipa::path(
+    post,
+    path = "/v1/exchange",
+    tag = "phones",
+    request_body = Request,
+    responses(
+        (status = 200, description = "What became of each entry", body = Response),
+        (status = 400, description = "`malformed_json`, `unsupported_protocol`", body = Problem),
+        (status = 413, description = "`body_too_large`, `too_many_entries`", body = Problem),
+        (status = 415, description = "`unsupported_media_type`", body = Problem),
+        (status = 503, description = "`overloaded`, `database_unavailable`", body = Problem),
+    ),
+    security((), ("bearer" = [])),
+)]
+pub(crate) async fn exchange(
+    app: web::Data<App>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> std::result::Result<HttpResponse, ApiError> {
+    let gzip = check_form(&request)?;
+    let body = read_bounded(payload).await?;
+    let turn = app
+        .verifying
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(|_| Error::refused(Code::Overloaded, "the server is stopping"))?;
+    let shared = app.clone();
+    let (prepared, cursor) = web::block(move || {
+        let _turn = turn;
+        let request = parse(&body, gzip)?;
+        let prepared = ingest::prepare(
+            &shared.device_keys,
+            &shared.store,
+            &request,
+            shared.host.now(),
+        )?;
+        Ok::<_, Error>((prepared, request.cursor))
+    })
+    .await
+    .map_err(|_| Error::Internal("verifying was cancelled".into()))??;
+    let (mission, batch, order) = prepared.into_parts();
+    let committed: Option<Committed> = match mission {
+        Some(mission) if !batch.entries.is_empty() => Some(
+            app.batcher
+                .submit(mission, batch)?
+                .await
+                .map_err(|_| Error::Internal("the committing thread is gone".into()))??,
+        ),
+        _ => None,
+    };
+    let mut response = ingest::answer(
+        order,
+        mission,
+        committed,
+        &app.keys.receipt,
+        app.epoch,
+        app.host.now(),
+    )?;
+    if let Some(header) = request.headers().get(AUTHORIZATION) {
+        let bearer = header
+            .to_str()
+            .ok()
+            .and_then(|text| text.strip_prefix("Bearer "))
+            .map(str::to_owned);
+        response = add_news(&app, bearer, cursor, response).await?;
+    }
+    Ok(HttpResponse::Ok().json(response))
+}
+
+/// Adds what waits for the caller, or says why the token does not open it.
+async fn add_news(
+    app: &web::Data<App>,
+    bearer: Option<String>,
+    cursor: Option<String>,
+    mut response: Response,
+) -> Result<Response> {
+    let Some(bearer) = bearer else {
+        response.token = Some(Code::TokenInvalid);
+        return Ok(response);
+    };
+    let app = app.clone();
+    web::block(move || {
+        app.store.read(|conn| {
+            match auth::authenticate(conn, &app.keys, app.host.now(), &bearer) {
+                Ok(Caller {
+                    subject: Subject::Device { accreditation, .. },
+                    scope: Some(scope),
+                    ..
+                }) => {
+                    ingest::add_items(
+                        conn,
+                        scope,
+                        accreditation.0,
+                        cursor.as_deref(),
+                        &mut response,
+                    )?;
+                }
+                Ok(_) => response.token = Some(Code::Forbidden),
+                Err(error @ Error::Refused { .. }) => response.token = Some(error.code()),
+                Err(error) => return Err(error),
+            }
+            Ok(response)
+        })
+    })
+    .await
+    .map_err(|_| Error::Internal("reading was cancelled".into()))?
+}
+
+/// Whether the body is gzip; an error for anything but plain or gzip JSON.
+fn check_form(request: &HttpRequest) -> Result<bool> {
+    let header = |name| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .trim()
+    };
+    let media = header(CONTENT_TYPE)
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if !media.eq_ignore_ascii_case(protocol::exchange::MEDIA_TYPE) {
+        return Err(Error::refused(
+            Code::UnsupportedMediaType,
+            "send application/json",
+        ));
+    }
+    match header(CONTENT_ENCODING).to_ascii_lowercase().as_str() {
+        "" | "identity" => Ok(false),
+        "gzip" => Ok(true),
+        other => Err(Error::refused(
+            Code::UnsupportedMediaType,
+            format!("content encoding `{other}`; send gzip or none"),
+        )),
+    }
+}
+
+/// Reads the body as it came, no more than the limit.
+async fn read_bounded(mut payload: web::Payload) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| {
+            Error::refused(Code::MalformedJson, format!("the body broke off: {error}"))
+        })?;
+        if body.len() + chunk.len() > limits::EXCHANGE_BYTES {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Unpacks to no more than the limit, whatever the packed bytes promise.
+fn parse(body: &[u8], gzip: bool) -> Result<Request> {
+    let malformed =
+        |error: &dyn std::fmt::Display| Error::refused(Code::MalformedJson, error.to_string());
+    if !gzip {
+        return serde_json::from_slice(body).map_err(|error| malformed(&error));
+    }
+    let mut unpacked = Vec::with_capacity((body.len() * 4).min(limits::EXCHANGE_BYTES));
+    let bound = u64::try_from(limits::EXCHANGE_BYTES).unwrap_or(u64::MAX);
+    MultiGzDecoder::new(body)
+        .take(bound + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| malformed(&error))?;
+    if unpacked.len() > limits::EXCHANGE_BYTES {
+        return Err(too_large());
+    }
+    serde_json::from_slice(&unpacked).map_err(|error| malformed(&error))
+}
+
+fn too_large() -> Error {
+    Error::refused(
+        Code::BodyTooLarge,
+        format!("at most {} bytes, unpacked", limits::EXCHANGE_BYTES),
+    )
+}

@@ -1,0 +1,119 @@
+//! The HTTP interface. All routes stand in [`routes`]; each endpoint has a file
+//! of its own; [`error`] is the only form in which an error leaves.
+
+mod accreditations;
+mod body;
+mod devices;
+mod docs;
+mod enrolments;
+mod erasures;
+pub mod error;
+mod exchange;
+mod exports;
+pub mod guard;
+mod health;
+mod jwks;
+mod login;
+mod me;
+mod metrics;
+mod missions;
+pub mod openapi;
+mod quarantine;
+mod query;
+mod reports;
+pub mod routes;
+mod shell;
+#[cfg(test)]
+mod tests;
+mod token;
+mod work;
+
+use std::sync::{Arc, atomic::AtomicUsize};
+
+use actix_web::{HttpResponse, http::header, middleware::from_fn, web};
+use protocol::codes::Code;
+use tokio::sync::Semaphore;
+
+use self::error::ApiError;
+use crate::{app::App, auth::Limiter};
+
+/// Passwords verified at once.
+const ARGON: usize = 2;
+/// Exports written at once.
+const EXPORTS: usize = 2;
+
+/// What the workers of one server share. Make it once, clone it for each.
+#[derive(Clone, Debug)]
+pub struct Api(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    app: App,
+    limiter: Limiter,
+    argon: Semaphore,
+    exports: Arc<Semaphore>,
+    in_flight: AtomicUsize,
+}
+
+impl Api {
+    /// For one running server.
+    #[must_use]
+    pub fn new(app: App) -> Self {
+        metrics::install();
+        Self(Arc::new(Shared {
+            limiter: Limiter::new(app.host.clone(), app.config.login_attempts),
+            argon: Semaphore::new(ARGON),
+            exports: Arc::new(Semaphore::new(EXPORTS)),
+            in_flight: AtomicUsize::new(0),
+            app,
+        }))
+    }
+
+    /// Registers everything: `actix_web::App::new().configure(|config| api.configure(config))`.
+    pub fn configure(&self, config: &mut web::ServiceConfig) {
+        config
+            .app_data(web::Data::new(self.0.app.clone()))
+            .app_data(web::Data::new(self.clone()))
+            .service(
+                web::scope("")
+                    .wrap(from_fn(shell::shell))
+                    .configure(routes::register)
+                    .default_service(web::to(not_found)),
+            );
+    }
+
+    fn limiter(&self) -> &Limiter {
+        &self.0.limiter
+    }
+
+    fn argon(&self) -> &Semaphore {
+        &self.0.argon
+    }
+
+    fn exports(&self) -> Arc<Semaphore> {
+        self.0.exports.clone()
+    }
+
+    fn in_flight(&self) -> &AtomicUsize {
+        &self.0.in_flight
+    }
+
+    fn app(&self) -> &App {
+        &self.0.app
+    }
+}
+
+async fn not_found() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::not_found())
+}
+
+async fn method_not_allowed(allowed: String) -> HttpResponse {
+    let mut response = HttpResponse::from_error(ApiError::new(
+        Code::MethodNotAllowed,
+        format!("use {allowed}"),
+    ));
+    if let Ok(allowed) = header::HeaderValue::try_from(allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
+}

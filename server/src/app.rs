@@ -1,0 +1,80 @@
+//! What every part of a running server shares.
+
+use std::{path::PathBuf, sync::Arc};
+
+use protocol::ids::EpochId;
+use tokio::sync::Semaphore;
+
+use crate::{
+    clock::Host,
+    config::Config,
+    domain::{
+        acts::Office,
+        ingest::{Batcher, DeviceKeys},
+        missions,
+    },
+    error::Result,
+    keys::Keys,
+    store::Store,
+};
+
+/// The server's parts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// Time and randomness.
+    pub host: Host,
+    /// The database.
+    pub store: Store,
+    /// The keys.
+    pub keys: Arc<Keys>,
+    /// The history that this database tells.
+    pub epoch: EpochId,
+    /// Devices' keys seen lately.
+    pub device_keys: DeviceKeys,
+    /// Takes verified entries and makes them durable.
+    pub batcher: Batcher,
+    /// Turns for verifying signatures: one a core, so that the committing
+    /// threads are never starved by a crowd of verifiers.
+    pub verifying: Arc<Semaphore>,
+}
+
+impl App {
+    /// Opens database and keys of a data folder.
+    ///
+    /// # Errors
+    /// A folder that was not initialised, or a database that cannot be reached.
+    pub fn open(config: Config, host: Host) -> Result<Self> {
+        let keys = Arc::new(Keys::load(&config.keys_folder())?);
+        let store = Store::open(&config.database()?, config.database_connections)?;
+        let epoch = store.write(|conn| missions::ensure_epoch(conn, &host))?;
+        let batcher = Batcher::new(store.clone(), host.clone());
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Ok(Self {
+            config: Arc::new(config),
+            host,
+            store,
+            keys,
+            epoch,
+            device_keys: DeviceKeys::default(),
+            batcher,
+            verifying: Arc::new(Semaphore::new(cores)),
+        })
+    }
+
+    /// Signs entries of the server's own.
+    #[must_use]
+    pub fn office(&self) -> Office<'_> {
+        Office {
+            host: &self.host,
+            key: &self.keys.receipt,
+        }
+    }
+
+    /// A file in the data folder.
+    #[must_use]
+    pub fn data_file(&self, name: &str) -> PathBuf {
+        self.config.data.join(name)
+    }
+}

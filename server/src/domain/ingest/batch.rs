@@ -1,0 +1,224 @@
+//! Group commit: entries that wait for one mission share one transaction, and
+//! one fsync. One thread a mission; the ledger's head lock keeps several
+//! servers apart.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::JoinHandle,
+};
+
+use protocol::codes::Code;
+use tokio::sync::oneshot;
+
+use crate::{
+    clock::Host,
+    domain::{
+        acts::MissionRef,
+        ledger::{Appended, Contacted, Incoming, append, append_carefully},
+    },
+    error::{Error, Result},
+    store::Store,
+};
+
+/// Entries of one commit, at most: bounds its time and memory.
+const COMMIT_ENTRIES: usize = 1_000;
+/// Requests that may wait for one mission; beyond that the server sheds.
+const WAITING: usize = 2_048;
+
+/// One request's verified entries.
+#[derive(Debug)]
+pub struct Batch {
+    /// The entries.
+    pub entries: Vec<Incoming>,
+    /// What the phone said of its journals.
+    pub contacts: Vec<Contacted>,
+}
+
+/// What a batch left: durable when it is answered.
+#[derive(Debug)]
+pub struct Committed {
+    /// One for each entry, in order.
+    pub appended: Vec<Appended>,
+    /// The ledger's last number.
+    pub number: i64,
+    /// The chain after it.
+    pub chain: [u8; 32],
+}
+
+struct Job {
+    batch: Batch,
+    /// How many of a commit's answers are this request's.
+    taken: usize,
+    reply: oneshot::Sender<Result<Committed>>,
+}
+
+struct Lane {
+    jobs: mpsc::SyncSender<Job>,
+    thread: JoinHandle<()>,
+}
+
+/// Hands batches to the committing threads.
+#[derive(Clone)]
+pub struct Batcher {
+    store: Store,
+    host: Host,
+    lanes: Arc<Mutex<Option<HashMap<i32, Lane>>>>,
+}
+
+impl std::fmt::Debug for Batcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Batcher")
+    }
+}
+
+impl Batcher {
+    /// A batcher on this store. Threads start when a mission's first batch comes.
+    #[must_use]
+    pub fn new(store: Store, host: Host) -> Self {
+        Self {
+            store,
+            host,
+            lanes: Arc::new(Mutex::new(Some(HashMap::new()))),
+        }
+    }
+
+    /// Hands a batch over. The receiver gets the answer once it is durable.
+    ///
+    /// # Errors
+    /// `overloaded` when too many wait already, or the server is stopping.
+    pub fn submit(
+        &self,
+        mission: MissionRef,
+        batch: Batch,
+    ) -> Result<oneshot::Receiver<Result<Committed>>> {
+        let busy = || {
+            Error::refused(
+                Code::Overloaded,
+                "too many entries are waiting to be written",
+            )
+        };
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let lanes = lanes.as_mut().ok_or_else(busy)?;
+        let (reply, answer) = oneshot::channel();
+        let lane = match lanes.entry(mission.no) {
+            Entry::Occupied(lane) => lane.into_mut(),
+            Entry::Vacant(place) => place.insert(self.lane(mission)?),
+        };
+        let taken = batch.entries.len();
+        lane.jobs
+            .try_send(Job {
+                batch,
+                taken,
+                reply,
+            })
+            .map_err(|_| busy())?;
+        Ok(answer)
+    }
+
+    /// Takes no more, writes what was taken, and waits for that.
+    pub fn stop(&self) {
+        let lanes = self
+            .lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        for lane in lanes.into_iter().flat_map(HashMap::into_values) {
+            drop(lane.jobs);
+            if lane.thread.join().is_err() {
+                tracing::error!("a committing thread had panicked");
+            }
+        }
+    }
+
+    fn lane(&self, mission: MissionRef) -> Result<Lane> {
+        let (jobs, queue) = mpsc::sync_channel(WAITING);
+        let (store, host) = (self.store.clone(), self.host.clone());
+        let thread = std::thread::Builder::new()
+            .name(format!("ledger-{}", mission.no))
+            .spawn(move || commit_all(&store, &host, mission, &queue))
+            .map_err(|error| Error::Internal(format!("no thread for the ledger: {error}")))?;
+        Ok(Lane { jobs, thread })
+    }
+}
+
+fn commit_all(store: &Store, host: &Host, mission: MissionRef, queue: &mpsc::Receiver<Job>) {
+    let mut kept = None;
+    while let Some(first) = kept.take().or_else(|| queue.recv().ok()) {
+        let mut jobs = vec![first];
+        let mut waiting = jobs[0].batch.entries.len();
+        while let Ok(job) = queue.try_recv() {
+            if waiting + job.batch.entries.len() > COMMIT_ENTRIES {
+                kept = Some(job);
+                break;
+            }
+            waiting += job.batch.entries.len();
+            jobs.push(job);
+        }
+        metrics::histogram!("scrutineer_commit_entries")
+            .record(f64::from(u32::try_from(waiting).unwrap_or(u32::MAX)));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            commit(store, host, mission, &mut jobs)
+        }))
+        .unwrap_or_else(|_| {
+            Err(Error::Internal(
+                "committing panicked; nothing was written".into(),
+            ))
+        });
+        answer(jobs, outcome);
+    }
+}
+
+fn commit(
+    store: &Store,
+    host: &Host,
+    mission: MissionRef,
+    jobs: &mut [Job],
+) -> Result<crate::domain::ledger::Outcome> {
+    let entries: Vec<Incoming> = jobs
+        .iter_mut()
+        .flat_map(|job| std::mem::take(&mut job.batch.entries))
+        .collect();
+    let contacts: Vec<Contacted> = jobs
+        .iter_mut()
+        .flat_map(|job| std::mem::take(&mut job.batch.contacts))
+        .collect();
+    let now = host.now();
+    match store.write(|conn| append(conn, mission, &entries, &contacts, now)) {
+        Err(Error::Database(error)) if !crate::error::is_unavailable(&error) => {
+            tracing::warn!(%error, entries = entries.len(), "a batch failed; looking for the entry that did it");
+            store.write(|conn| append_carefully(conn, mission, &entries, &contacts, now))
+        }
+        other => other,
+    }
+}
+
+fn answer(jobs: Vec<Job>, outcome: Result<crate::domain::ledger::Outcome>) {
+    // A phone that hung up is no error: its entries are durable all the same.
+    match outcome {
+        Ok(outcome) => {
+            let mut appended = outcome.appended.into_iter();
+            for job in jobs {
+                let appended = appended.by_ref().take(job.taken).collect();
+                let committed = Committed {
+                    appended,
+                    number: outcome.number,
+                    chain: outcome.chain,
+                };
+                job.reply.send(Ok(committed)).ok();
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "nothing of this commit was written");
+            let code = error.code();
+            for job in jobs {
+                job.reply
+                    .send(Err(Error::refused(
+                        code,
+                        "the entries were not written; send them again",
+                    )))
+                    .ok();
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The two ends of an exchange, apart from the commit in the middle: what a
+//! request asks for, and the answer to it. No HTTP here.
+
+use protocol::{
+    PROTOCOL_VERSION,
+    codes::Code,
+    entry::SdJwt,
+    exchange::{Item, Outcome, OutcomeKind, Request, Response},
+    ids::{EntryHash, EpochId},
+    jose::SoftwareKey,
+    limits,
+    receipt::{Head, Held, Receipt},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    batch::{Batch, Committed},
+    verify::{Checked, DeviceKeys},
+};
+use crate::{
+    clock::Micros,
+    domain::{acts::MissionRef, ledger::Contacted},
+    error::{Error, Result},
+    store::{Conn, Store, ledger},
+};
+
+/// What the answer lists: each entry's hash, and why it was refused if it was.
+pub type Order = Vec<(EntryHash, Option<Code>)>;
+
+/// A request after verification.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The mission that the entries are for, if any entry is signed.
+    pub mission: Option<MissionRef>,
+    /// What to commit.
+    pub batch: Batch,
+    order: Order,
+}
+
+/// Checks a request's form and verifies its entries. Entries of another
+/// mission than the first signed one are left unprocessed: the sender offers
+/// them again.
+///
+/// # Errors
+/// A version or a number of entries that is not accepted; the database's.
+pub fn prepare(
+    keys: &DeviceKeys,
+    store: &Store,
+    request: &Request,
+    now: Micros,
+) -> Result<Prepared> {
+    if request.protocol == 0 || request.protocol > PROTOCOL_VERSION {
+        return Err(Error::refused(
+            Code::UnsupportedProtocol,
+            format!("this server speaks protocol versions 1 to {PROTOCOL_VERSION}"),
+        ));
+    }
+    if request.entries.len() > limits::EXCHANGE_ENTRIES
+        || request.journals.len() > limits::EXCHANGE_JOURNALS
+    {
+        return Err(Error::refused(
+            Code::TooManyEntries,
+            format!(
+                "at most {} entries and {} journals",
+                limits::EXCHANGE_ENTRIES,
+                limits::EXCHANGE_JOURNALS
+            ),
+        ));
+    }
+    let skew = request
+        .clock
+        .as_ref()
+        .and_then(|clock| Micros::parse(&clock.wall))
+        .map(|wall| wall.0.saturating_sub(now.0));
+    let mut mission: Option<MissionRef> = None;
+    let mut entries = Vec::with_capacity(request.entries.len());
+    let mut order = Vec::with_capacity(request.entries.len());
+    for checked in keys.check(store, &request.entries, skew)? {
+        match checked {
+            Checked::Refused(hash, code) => order.push((hash, Some(code))),
+            Checked::Signed(key, entry) => {
+                if mission.get_or_insert(key.mission).no == key.mission.no {
+                    order.push((entry.hash, None));
+                    entries.push(*entry);
+                }
+            }
+        }
+    }
+    // Only a signed entry vouches for what is said of journals.
+    let contacts = if entries.is_empty() {
+        Vec::new()
+    } else {
+        request
+            .journals
+            .iter()
+            .filter(|head| speaks_for(&entries, head))
+            .cloned()
+            .map(|head| Contacted { head })
+            .collect()
+    };
+    Ok(Prepared {
+        mission,
+        batch: Batch { entries, contacts },
+        order,
+    })
+}
+
+fn speaks_for(
+    entries: &[crate::domain::ledger::Incoming],
+    head: &protocol::exchange::JournalHead,
+) -> bool {
+    entries.iter().any(|entry| {
+        entry
+            .read
+            .as_ref()
+            .is_some_and(|read| read.payload.journal == Some(head.journal))
+    })
+}
+
+/// Puts the answer together, receipt included. `committed` is what the commit
+/// of [`Prepared::batch`] left.
+///
+/// # Errors
+/// When the receipt cannot be signed.
+pub fn answer(
+    order: Order,
+    mission: Option<MissionRef>,
+    committed: Option<Committed>,
+    key: &SoftwareKey,
+    epoch: EpochId,
+    now: Micros,
+) -> Result<Response> {
+    let mut receipt = None;
+    let mut appended = Vec::new();
+    if let (Some(mission), Some(committed)) = (mission, committed) {
+        let held = order
+            .iter()
+            .filter(|(_, refused)| refused.is_none())
+            .zip(&committed.appended)
+            .map(|((hash, _), appended)| Held {
+                hash: *hash,
+                number: number(appended.number),
+            })
+            .collect();
+        let statement = Receipt {
+            v: 1,
+            mission: mission.id,
+            epoch,
+            at: now.rfc3339(),
+            head: Head {
+                number: number(committed.number),
+                chain: EntryHash(committed.chain),
+            },
+            entries: held,
+        };
+        receipt = Some(
+            statement
+                .sign(key)
+                .map_err(|error| Error::Internal(error.to_string()))?,
+        );
+        appended = committed.appended;
+    }
+    let mut appended = appended.into_iter();
+    let outcomes = order
+        .into_iter()
+        .filter_map(|(hash, refused)| match refused {
+            Some(code) => Some(Outcome {
+                hash,
+                outcome: OutcomeKind::Refused,
+                number: None,
+                code: Some(code),
+                fork: false,
+            }),
+            None => appended.next().map(|entry| Outcome {
+                hash,
+                outcome: entry.outcome,
+                number: Some(number(entry.number)),
+                code: entry.code,
+                fork: entry.fork,
+            }),
+        })
+        .collect();
+    Ok(Response {
+        protocol: PROTOCOL_VERSION,
+        epoch,
+        server_time: now.rfc3339(),
+        outcomes,
+        receipt,
+        items: Vec::new(),
+        cursor: None,
+        more: false,
+        directives: protocol::exchange::Directives::default(),
+        token: None,
+    })
+}
+
+impl Prepared {
+    /// Takes the parts.
+    #[must_use]
+    pub fn into_parts(self) -> (Option<MissionRef>, Batch, Order) {
+        (self.mission, self.batch, self.order)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    e: Uuid,
+    n: i64,
+}
+
+/// Adds what waits for an accreditation. A cursor of another history, or one
+/// that cannot be read, starts over: the phone knows what it has.
+///
+/// # Errors
+/// The database's.
+pub fn add_items(
+    conn: &mut Conn,
+    mission: MissionRef,
+    accreditation: Uuid,
+    cursor: Option<&str>,
+    response: &mut Response,
+) -> Result<()> {
+    let from = cursor
+        .and_then(protocol::encoding::unb64)
+        .and_then(|bytes| serde_json::from_slice::<Cursor>(&bytes).ok())
+        .filter(|cursor| cursor.e == response.epoch.0)
+        .map_or(0, |cursor| cursor.n);
+    let limit = i64::try_from(limits::EXCHANGE_ITEMS).unwrap_or(i64::MAX);
+    let mut rows =
+        ledger::inbox_after(conn, mission.no, accreditation.as_bytes(), from, limit + 1)?;
+    response.more = rows.len() > limits::EXCHANGE_ITEMS;
+    rows.truncate(limits::EXCHANGE_ITEMS);
+    let last = rows.last().map_or(from, |(number, _)| *number);
+    for (at, bytes) in rows {
+        let entry = std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|compact| SdJwt::parse(compact).ok())
+            .ok_or_else(|| Error::Internal(format!("ledger number {at} does not hold an entry")))?;
+        // The reason is between coordinators; the question is for the observer.
+        let entry = entry
+            .withhold(|name| name == "question" || name == "at")
+            .to_wire();
+        response.items.push(Item {
+            number: number(at),
+            entry,
+        });
+    }
+    let cursor = Cursor {
+        e: response.epoch.0,
+        n: last,
+    };
+    let text = serde_json::to_vec(&cursor).map_err(|error| Error::Internal(error.to_string()))?;
+    response.cursor = Some(protocol::encoding::b64(text));
+    Ok(())
+}
+
+fn number(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}

@@ -1,0 +1,177 @@
+//! Entries that had to wait: held ones whose base has come, quarantined ones
+//! that a coordinator lets in. They count from the entry that caused it.
+
+use protocol::{
+    entry::{Read, SdJwt},
+    ids::EntryHash,
+};
+
+use super::{
+    append::{Origin, hash_of, uuid_of},
+    project::{Effect, Projector, Subject, body_text},
+};
+use crate::{
+    clock::Micros,
+    domain::acts::MissionRef,
+    error::{Error, Result},
+    store::{
+        Conn,
+        ledger::{self, EntryRow},
+        projections,
+    },
+};
+
+impl Projector {
+    pub(super) fn admit(
+        &mut self,
+        conn: &mut Conn,
+        entry: &Subject,
+        read: &Read,
+    ) -> Result<Effect> {
+        let hash: EntryHash = body_text(read, "entry")?
+            .parse()
+            .map_err(|_| Error::Internal("an admission that names no entry".into()))?;
+        let row = ledger::by_hash(conn, self.mission.no, &hash.0)?
+            .ok_or_else(|| Error::Internal("an admission of an entry that is not there".into()))?;
+        let standing = self.late(conn, &row, entry)?;
+        if standing == "applied" {
+            self.release(
+                conn,
+                &mut [],
+                hash,
+                entry.number,
+                Micros(entry.processed_at),
+            )?;
+        }
+        Ok(Effect::Applied)
+    }
+
+    /// Applies an entry that had to wait, because of `cause`. Answers its
+    /// standing, which is written to the ledger.
+    fn late(&mut self, conn: &mut Conn, row: &EntryRow, cause: &Subject) -> Result<&'static str> {
+        let read = read_row(row)?;
+        self.fetch(conn, &[read.payload.subject.0])?;
+        let base_applied = match read.payload.base {
+            None => None,
+            Some(base) => ledger::known(conn, self.mission.no, &[base.0.to_vec()])?
+                .first()
+                .map(|known| known.standing == "applied" && known.number <= cause.processed),
+        };
+        let subject = Subject {
+            processed: cause.processed,
+            processed_at: cause.processed_at,
+            base_applied,
+            ..subject_of(conn, self.mission, row)?
+        };
+        let standing = standing_of(self.apply(conn, &subject, &read)?);
+        ledger::set_standing(conn, self.mission.no, row.number, standing)?;
+        self.any_held |= standing == "held";
+        Ok(standing)
+    }
+
+    /// Applies what waited for `hash`, and what waited for that in turn: rows
+    /// of the running batch, and rows of the ledger. Answers who changed.
+    pub(crate) fn release(
+        &mut self,
+        conn: &mut Conn,
+        rows: &mut [EntryRow],
+        hash: EntryHash,
+        processed: i64,
+        now: Micros,
+    ) -> Result<Vec<(EntryHash, &'static str)>> {
+        let mut done = Vec::new();
+        if !self.any_held {
+            return Ok(done);
+        }
+        let mut bases = vec![hash];
+        while let Some(base) = bases.pop() {
+            let mut waiting = ledger::waiting_for(conn, self.mission.no, &[base.0.to_vec()])?;
+            waiting.extend(
+                rows.iter()
+                    .filter(|row| {
+                        row.standing == "held" && row.base.as_deref() == Some(base.0.as_slice())
+                    })
+                    .cloned(),
+            );
+            waiting.sort_by_key(|row| row.number);
+            for row in waiting.into_iter().filter(|row| row.number < processed) {
+                let read = read_row(&row)?;
+                self.fetch(conn, &[read.payload.subject.0])?;
+                let subject = Subject {
+                    processed,
+                    processed_at: now.0,
+                    base_applied: Some(true),
+                    ..subject_of(conn, self.mission, &row)?
+                };
+                let effect = self.apply(conn, &subject, &read)?;
+                let standing = standing_of(effect);
+                match rows.iter_mut().find(|other| other.number == row.number) {
+                    Some(other) => standing.clone_into(&mut other.standing),
+                    None => ledger::set_standing(conn, self.mission.no, row.number, standing)?,
+                }
+                let hash = hash_of(&row.hash)?;
+                done.push((hash, standing));
+                if effect == Effect::Applied {
+                    bases.push(hash);
+                }
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// The circumstances of a ledger row, processed at its own number.
+pub(crate) fn subject_of(conn: &mut Conn, mission: MissionRef, row: &EntryRow) -> Result<Subject> {
+    let origin = match (&row.device, &row.actor) {
+        (Some(device), _) => {
+            let known = projections::device(conn, mission.no, device)?.ok_or_else(|| {
+                Error::Internal("an entry of a device that is not enrolled".into())
+            })?;
+            Origin::Device {
+                device: uuid_of(device).unwrap_or_default(),
+                accreditation: uuid_of(&known.accreditation).unwrap_or_default(),
+            }
+        }
+        (None, actor) => Origin::Office(actor.as_deref().and_then(uuid_of).unwrap_or_default()),
+    };
+    Ok(Subject {
+        number: row.number,
+        hash: hash_of(&row.hash)?,
+        origin,
+        received_at: row.received_at,
+        processed: row.number,
+        processed_at: row.received_at,
+        clock_skew: row.clock_skew,
+        base_applied: None,
+    })
+}
+
+/// The standing that an effect leaves.
+pub(crate) fn standing_of(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Applied => "applied",
+        Effect::Held => "held",
+        Effect::Quarantined(_) => "quarantined",
+    }
+}
+
+pub(crate) fn parse_row(row: &EntryRow) -> Result<SdJwt> {
+    std::str::from_utf8(&row.sd_jwt)
+        .ok()
+        .and_then(|compact| SdJwt::parse(compact).ok())
+        .ok_or_else(|| {
+            Error::Internal(format!(
+                "ledger number {} does not hold an entry",
+                row.number
+            ))
+        })
+}
+
+pub(crate) fn read_row(row: &EntryRow) -> Result<Read> {
+    parse_row(row)?.read().map_err(|error| {
+        Error::Internal(format!(
+            "ledger number {} cannot be read: {error}",
+            row.number
+        ))
+    })
+}

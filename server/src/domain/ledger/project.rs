@@ -1,0 +1,576 @@
+//! What an entry does to the projections: a function of the ledger's order and
+//! the registers, so that a rebuild arrives at the same tables.
+
+use std::collections::{HashMap, HashSet};
+
+use protocol::{
+    codes::Code,
+    entry::{CheckIn, Kind, Move, Read, ReportFields},
+    ids::EntryHash,
+    jose::Jwk,
+};
+use serde::Deserialize as _;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    append::{Origin, uuid_of},
+    late::parse_row,
+};
+use crate::{
+    domain::{
+        acts::MissionRef,
+        flags::{self, Stations},
+        status, text,
+    },
+    error::{Error, Result},
+    store::{
+        Conn, ledger,
+        projections::{self, CheckInRow, NewDevice, ReportRow},
+    },
+};
+
+/// One entry's circumstances.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    /// Its own ledger number.
+    pub(crate) number: i64,
+    /// Its name.
+    pub(crate) hash: EntryHash,
+    /// Who signed it.
+    pub(crate) origin: Origin,
+    /// When it came.
+    pub(crate) received_at: i64,
+    /// The number of the entry that makes it count: its own, or that of the
+    /// base or the admission it waited for.
+    pub(crate) processed: i64,
+    /// When that came.
+    pub(crate) processed_at: i64,
+    /// How far the sender's clock was off.
+    pub(crate) clock_skew: Option<i64>,
+    /// Whether its base counts; `None` without a base or when it has not come.
+    pub(crate) base_applied: Option<bool>,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Applied,
+    Held,
+    Quarantined(Code),
+}
+
+/// Applies entries to the reports of one mission.
+#[derive(Debug)]
+pub struct Projector {
+    pub(super) mission: MissionRef,
+    stations: Stations,
+    severities: HashMap<String, Option<String>>,
+    reports: HashMap<Uuid, State>,
+    check_ins: Vec<CheckInRow>,
+    journals: HashSet<Uuid>,
+    pub(super) any_held: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    row: ReportRow,
+    saved: Option<ReportRow>,
+}
+
+impl Projector {
+    /// Loads what applying entries about these subjects needs.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn load<'a>(
+        conn: &mut Conn,
+        mission: MissionRef,
+        subjects: &[Uuid],
+        station_codes: impl IntoIterator<Item = &'a str>,
+        categories: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self> {
+        let mut projector = Self {
+            mission,
+            stations: Stations::load(conn, mission.no)?,
+            severities: HashMap::new(),
+            reports: HashMap::new(),
+            check_ins: Vec::new(),
+            journals: HashSet::new(),
+            any_held: ledger::any_held(conn, mission.no)?,
+        };
+        projector.fetch(conn, subjects)?;
+        projector.stations.fetch(conn, station_codes)?;
+        projector.fetch_severities(conn, categories)?;
+        Ok(projector)
+    }
+
+    /// Loads reports that are not loaded yet.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn fetch(&mut self, conn: &mut Conn, subjects: &[Uuid]) -> Result<()> {
+        let missing: Vec<Vec<u8>> = subjects
+            .iter()
+            .filter(|id| !self.reports.contains_key(id))
+            .map(|id| id.as_bytes().to_vec())
+            .collect();
+        for row in projections::reports_by_id(conn, self.mission.no, &missing)? {
+            if let Some(id) = uuid_of(&row.id) {
+                self.reports.insert(
+                    id,
+                    State {
+                        saved: Some(row.clone()),
+                        row,
+                    },
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn fetch_severities<'a>(
+        &mut self,
+        conn: &mut Conn,
+        codes: impl IntoIterator<Item = &'a str>,
+    ) -> Result<()> {
+        let mut missing: Vec<&str> = codes
+            .into_iter()
+            .filter(|code| !code.contains('\0') && !self.severities.contains_key(*code))
+            .collect();
+        missing.sort_unstable();
+        missing.dedup();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.severities.extend(projections::default_severities(
+            conn,
+            self.mission.no,
+            &missing,
+        )?);
+        for code in missing {
+            self.severities.entry(code.to_owned()).or_insert(None);
+        }
+        Ok(())
+    }
+
+    /// A report as it stands now, if it was loaded.
+    #[must_use]
+    pub fn report(&self, id: Uuid) -> Option<&ReportRow> {
+        self.reports.get(&id).map(|state| &state.row)
+    }
+
+    /// Applies one entry.
+    pub(crate) fn apply(
+        &mut self,
+        conn: &mut Conn,
+        entry: &Subject,
+        read: &Read,
+    ) -> Result<Effect> {
+        let id = read.payload.subject.0;
+        self.journals
+            .extend(read.payload.journal.map(|journal| journal.0));
+        match (&read.payload.kind, entry.origin) {
+            (
+                Kind::File,
+                Origin::Device {
+                    device,
+                    accreditation,
+                },
+            ) => self.file(conn, entry, read, id, device, accreditation),
+            (
+                Kind::Amend | Kind::Withdraw | Kind::Answer,
+                Origin::Device {
+                    device,
+                    accreditation,
+                },
+            ) => self.revise(conn, entry, read, id, device, accreditation),
+            (
+                Kind::CheckIn,
+                Origin::Device {
+                    device,
+                    accreditation,
+                },
+            ) => Ok(self.check_in(entry, read, device, accreditation)),
+            (Kind::Decide, Origin::Office(_)) => self.decide(conn, entry, read, id),
+            (Kind::Admit, Origin::Office(_)) => self.admit(conn, entry, read),
+            (Kind::Enrol, Origin::Office(_)) => self.enrol(conn, entry, read),
+            (Kind::RevokeDevice, Origin::Office(_)) => {
+                let device = body_uuid(read, "device")?;
+                projections::revoke_device(conn, self.mission.no, device.as_bytes(), entry.number)?;
+                Ok(Effect::Applied)
+            }
+            (Kind::RevokeAccreditation, Origin::Office(_)) => {
+                let accreditation = body_uuid(read, "accreditation")?;
+                projections::revoke_accreditation(
+                    conn,
+                    self.mission.no,
+                    accreditation.as_bytes(),
+                    entry.number,
+                )?;
+                Ok(Effect::Applied)
+            }
+            (Kind::Erase, Origin::Office(_)) => self.erase(conn, entry, id),
+            _ => Ok(Effect::Quarantined(Code::UnknownVersion)),
+        }
+    }
+
+    fn file(
+        &mut self,
+        conn: &mut Conn,
+        entry: &Subject,
+        read: &Read,
+        id: Uuid,
+        device: Uuid,
+        accreditation: Uuid,
+    ) -> Result<Effect> {
+        if self.reports.contains_key(&id) {
+            return Ok(Effect::Quarantined(Code::SubjectConflict));
+        }
+        let (Ok(fields), Some(category)) = (ReportFields::from_body(&read.body), category(read))
+        else {
+            return Ok(Effect::Quarantined(Code::Unreadable));
+        };
+        let mut row = ReportRow {
+            mission: self.mission.no,
+            first_number: entry.number,
+            id: id.as_bytes().to_vec(),
+            version: entry.processed,
+            head: entry.hash.0.to_vec(),
+            revisions: 0,
+            accreditation: accreditation.as_bytes().to_vec(),
+            device: device.as_bytes().to_vec(),
+            category,
+            severity: None,
+            own_severity: false,
+            text: None,
+            folded: None,
+            station: None,
+            constituency: None,
+            lat: None,
+            lon: None,
+            accuracy: None,
+            observed_at: None,
+            filed_at: read.at.as_ref().and_then(|at| flags::claimed(&at.wall)),
+            received_at: entry.received_at,
+            updated_at: entry.processed_at,
+            status: status::RECEIVED.into(),
+            withdrawn: false,
+            erased: false,
+            flags: 0,
+        };
+        self.write(conn, &mut row, entry, read, fields)?;
+        self.reports.insert(id, State { row, saved: None });
+        Ok(Effect::Applied)
+    }
+
+    fn revise(
+        &mut self,
+        conn: &mut Conn,
+        entry: &Subject,
+        read: &Read,
+        id: Uuid,
+        device: Uuid,
+        accreditation: Uuid,
+    ) -> Result<Effect> {
+        if entry.base_applied != Some(true) {
+            return Ok(Effect::Held);
+        }
+        let Some(mut row) = self.reports.get(&id).map(|state| state.row.clone()) else {
+            return Ok(Effect::Quarantined(Code::ForeignSubject));
+        };
+        if row.accreditation != accreditation.as_bytes() {
+            return Ok(Effect::Quarantined(Code::ForeignSubject));
+        }
+        match read.payload.kind {
+            Kind::Amend => {
+                let Ok(fields) = ReportFields::from_body(&read.body) else {
+                    return Ok(Effect::Quarantined(Code::Unreadable));
+                };
+                self.write(conn, &mut row, entry, read, fields)?;
+                reopen(&mut row);
+            }
+            Kind::Withdraw => {
+                row.withdrawn = true;
+                reopen(&mut row);
+            }
+            _ if row.status == status::NEEDS_INFO => row.flags |= flags::ANSWERED,
+            _ => {}
+        }
+        if row.device != device.as_bytes() {
+            row.flags |= flags::TWO_DEVICES;
+        }
+        touch(&mut row, entry);
+        row.revisions = row.revisions.saturating_add(1);
+        self.set(id, row);
+        Ok(Effect::Applied)
+    }
+
+    /// Writes the fields of a `file` or an `amend` onto a report.
+    fn write(
+        &mut self,
+        conn: &mut Conn,
+        row: &mut ReportRow,
+        entry: &Subject,
+        read: &Read,
+        fields: ReportFields,
+    ) -> Result<()> {
+        if let Some(category) = category(read) {
+            row.category = category;
+        }
+        if let Some(severity) = fields.severity {
+            row.severity = Some(severity.name().to_owned());
+            row.own_severity = true;
+        } else if !row.own_severity {
+            self.fetch_severities(conn, [row.category.as_str()])?;
+            row.severity = self.severities.get(&row.category).cloned().flatten();
+        }
+        fields.text.map(text::clean).apply(&mut row.text);
+        fields.station.map(text::clean).apply(&mut row.station);
+        row.folded = row.text.as_deref().map(text::fold);
+        match fields.place {
+            protocol::entry::Patch::Keep => {}
+            protocol::entry::Patch::Clear => flags::set_place(row, None),
+            protocol::entry::Patch::Set(place) => flags::set_place(row, Some(place)),
+        }
+        let mut claims = Vec::new();
+        let mut unreadable = false;
+        match &fields.observed_at {
+            protocol::entry::Patch::Keep => {}
+            protocol::entry::Patch::Clear => row.observed_at = None,
+            protocol::entry::Patch::Set(claim) => {
+                row.observed_at = flags::claimed(claim);
+                unreadable |= row.observed_at.is_none();
+                claims.push(row.observed_at);
+            }
+        }
+        if let Some(at) = &read.at {
+            let wall = flags::claimed(&at.wall);
+            unreadable |= wall.is_none();
+            claims.push(wall);
+        }
+        if unreadable || flags::is_clock_off(entry.clock_skew, &claims, entry.received_at) {
+            row.flags |= flags::CLOCK_OFF;
+        }
+        self.stations.fetch(conn, row.station.as_deref())?;
+        self.stations.place(row);
+        Ok(())
+    }
+
+    fn check_in(
+        &mut self,
+        entry: &Subject,
+        read: &Read,
+        device: Uuid,
+        accreditation: Uuid,
+    ) -> Effect {
+        let Ok(check_in) = CheckIn::from_body(&read.body) else {
+            return Effect::Quarantined(Code::Unreadable);
+        };
+        self.check_ins.push(CheckInRow {
+            mission: self.mission.no,
+            number: entry.number,
+            accreditation: accreditation.as_bytes().to_vec(),
+            device: device.as_bytes().to_vec(),
+            station: text::clean(check_in.station),
+            event: match check_in.event {
+                Move::Arrived => "arrived".into(),
+                Move::Left => "left".into(),
+            },
+            at: read.at.as_ref().and_then(|at| flags::claimed(&at.wall)),
+            received_at: entry.received_at,
+        });
+        Effect::Applied
+    }
+
+    fn decide(
+        &mut self,
+        conn: &mut Conn,
+        entry: &Subject,
+        read: &Read,
+        id: Uuid,
+    ) -> Result<Effect> {
+        self.fetch(conn, &[id])?;
+        let to = read
+            .body
+            .get("to")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let Some(mut row) = self.reports.get(&id).map(|state| state.row.clone()) else {
+            return Err(Error::Internal(
+                "a decision on a report that is not there".into(),
+            ));
+        };
+        to.clone_into(&mut row.status);
+        row.flags &= !flags::ANSWERED;
+        touch(&mut row, entry);
+        ledger::add_to_inbox(conn, self.mission.no, &row.accreditation, entry.number)?;
+        self.set(id, row);
+        Ok(Effect::Applied)
+    }
+
+    fn enrol(&mut self, conn: &mut Conn, entry: &Subject, read: &Read) -> Result<Effect> {
+        let key = read
+            .body
+            .get("key")
+            .and_then(|key| Jwk::deserialize(key).ok())
+            .ok_or_else(|| Error::Internal("an enrolment without a key".into()))?;
+        projections::insert_device(
+            conn,
+            &NewDevice {
+                mission: self.mission.no,
+                id: body_uuid(read, "device")?.as_bytes().to_vec(),
+                kid: key.thumbprint(),
+                jwk: serde_json::to_string(&key)
+                    .map_err(|error| Error::Internal(error.to_string()))?,
+                accreditation: body_uuid(read, "accreditation")?.as_bytes().to_vec(),
+                enrolled_number: entry.number,
+                revoked_number: None,
+            },
+        )?;
+        Ok(Effect::Applied)
+    }
+
+    /// The words go; skeleton, number, hash and chain stay.
+    fn erase(&mut self, conn: &mut Conn, entry: &Subject, id: Uuid) -> Result<Effect> {
+        self.fetch(conn, &[id])?;
+        let Some(mut row) = self.reports.get(&id).map(|state| state.row.clone()) else {
+            return Err(Error::Internal(
+                "an erasure of a report that is not there".into(),
+            ));
+        };
+        for old in ledger::of_subject(conn, self.mission.no, id.as_bytes())? {
+            let sd_jwt = parse_row(&old)?;
+            if old.number < entry.number && sd_jwt.disclosure_count() > 0 {
+                let bare = sd_jwt.withhold(|_| false);
+                ledger::set_bytes(conn, self.mission.no, old.number, bare.compact().as_bytes())?;
+            }
+        }
+        row.text = None;
+        row.folded = None;
+        row.station = None;
+        row.constituency = None;
+        flags::set_place(&mut row, None);
+        row.observed_at = None;
+        row.filed_at = None;
+        row.erased = true;
+        row.flags &= flags::KEPT_BY_ERASURE;
+        touch(&mut row, entry);
+        self.set(id, row);
+        Ok(Effect::Applied)
+    }
+
+    /// Journals of which an entry was applied, late ones among them.
+    pub(super) fn journals(&self) -> &HashSet<Uuid> {
+        &self.journals
+    }
+
+    /// Whether a report carries a flag.
+    pub(super) fn has_flag(&mut self, conn: &mut Conn, subject: Uuid, bit: i32) -> Result<bool> {
+        self.fetch(conn, &[subject])?;
+        Ok(self.report(subject).is_some_and(|row| row.flags & bit != 0))
+    }
+
+    /// Sets or clears a flag on reports.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn flag(&mut self, conn: &mut Conn, subjects: &[Uuid], bit: i32, on: bool) -> Result<()> {
+        self.fetch(conn, subjects)?;
+        for subject in subjects {
+            if let Some(state) = self.reports.get_mut(subject) {
+                state.row.flags = if on {
+                    state.row.flags | bit
+                } else {
+                    state.row.flags & !bit
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, id: Uuid, row: ReportRow) {
+        if let Some(state) = self.reports.get_mut(&id) {
+            state.row = row;
+        }
+    }
+
+    /// From now on entries may be waiting.
+    pub(crate) fn note_held(&mut self) {
+        self.any_held = true;
+    }
+
+    /// Writes what changed since the last call.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn save(&mut self, conn: &mut Conn) -> Result<()> {
+        let mut new: Vec<&ReportRow> = self
+            .reports
+            .values()
+            .filter(|state| state.saved.is_none())
+            .map(|state| &state.row)
+            .collect();
+        new.sort_by_key(|row| row.first_number);
+        projections::insert_reports(conn, &new)?;
+        let mut changed: Vec<&ReportRow> = self
+            .reports
+            .values()
+            .filter(|state| {
+                state
+                    .saved
+                    .as_ref()
+                    .is_some_and(|saved| *saved != state.row)
+            })
+            .map(|state| &state.row)
+            .collect();
+        changed.sort_by_key(|row| row.first_number);
+        for row in changed {
+            projections::update_report(conn, row)?;
+        }
+        projections::insert_check_ins(conn, &self.check_ins)?;
+        self.check_ins.clear();
+        for state in self.reports.values_mut() {
+            if state.saved.as_ref() != Some(&state.row) {
+                state.saved = Some(state.row.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets loaded reports, so that a long rebuild stays small.
+    pub fn forget(&mut self) {
+        self.reports.clear();
+        self.journals.clear();
+    }
+}
+
+fn touch(row: &mut ReportRow, entry: &Subject) {
+    row.version = entry.processed;
+    row.head = entry.hash.0.to_vec();
+    row.updated_at = entry.processed_at;
+}
+
+fn reopen(row: &mut ReportRow) {
+    if status::is_decided(&row.status) {
+        row.status = status::REOPENED.into();
+    }
+}
+
+fn category(read: &Read) -> Option<String> {
+    read.body
+        .get("category")
+        .and_then(Value::as_str)
+        .map(|category| text::clean(category.to_owned()))
+}
+
+pub(super) fn body_text<'a>(read: &'a Read, name: &str) -> Result<&'a str> {
+    read.body
+        .get(name)
+        .and_then(Value::as_str)
+        .ok_or_else(|| Error::Internal(format!("an entry of the server's own lacks `{name}`")))
+}
+
+fn body_uuid(read: &Read, name: &str) -> Result<Uuid> {
+    Uuid::parse_str(body_text(read, name)?).map_err(|error| Error::Internal(error.to_string()))
+}

@@ -1,0 +1,83 @@
+//! Replaying one row of the ledger, as a rebuild does.
+
+use uuid::Uuid;
+
+use super::{
+    append::{hash_of, uuid_of},
+    late::{read_row, standing_of, subject_of},
+    project::Projector,
+};
+use crate::{
+    clock::Micros,
+    domain::{acts::MissionRef, flags},
+    error::Result,
+    store::{
+        Conn,
+        ledger::{self, EntryRow},
+    },
+};
+
+/// Projects a row as its append did. What it was quarantined for when it came
+/// stands in the row; everything else follows from the order.
+///
+/// # Errors
+/// The database's; a damaged row is named.
+pub fn replay(
+    conn: &mut Conn,
+    mission: MissionRef,
+    projector: &mut Projector,
+    row: &EntryRow,
+) -> Result<()> {
+    if row.quarantine.is_some() {
+        return flag_fork(conn, mission, projector, row);
+    }
+    let read = read_row(row)?;
+    projector.fetch(conn, &[read.payload.subject.0])?;
+    let mut subject = subject_of(conn, mission, row)?;
+    subject.base_applied = match read.payload.base {
+        None => None,
+        Some(base) => ledger::known(conn, mission.no, &[base.0.to_vec()])?
+            .first()
+            .map(|known| known.standing == "applied" && known.number < row.number),
+    };
+    let standing = standing_of(projector.apply(conn, &subject, &read)?);
+    flag_fork(conn, mission, projector, row)?;
+    if standing != "applied" {
+        ledger::set_standing(conn, mission.no, row.number, standing)?;
+    }
+    match standing {
+        "held" => projector.note_held(),
+        "applied" => {
+            projector.release(
+                conn,
+                &mut [],
+                hash_of(&row.hash)?,
+                row.number,
+                Micros(row.received_at),
+            )?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The claims on this row's place in its journal, by the rows up to it.
+fn flag_fork(
+    conn: &mut Conn,
+    mission: MissionRef,
+    projector: &mut Projector,
+    row: &EntryRow,
+) -> Result<()> {
+    let (Some(device), Some(journal), Some(seq)) = (&row.device, &row.journal, row.seq) else {
+        return Ok(());
+    };
+    let claims = ledger::claims(conn, mission.no, device, journal, seq, row.number)?;
+    if claims.len() < 2 {
+        return Ok(());
+    }
+    let subjects: Vec<Uuid> = claims
+        .iter()
+        .filter_map(|subject| subject.as_deref().and_then(uuid_of))
+        .collect();
+    projector.flag(conn, &subjects, flags::FORK, true)
+}

@@ -1,0 +1,17 @@
+//! The rules. Functions of (request, store, now, randomness); no HTTP.
+
+pub mod accounts;
+pub mod acts;
+pub mod enrolment;
+pub mod erasure;
+pub mod export;
+pub mod flags;
+pub mod import;
+pub mod ingest;
+pub mod ledger;
+pub mod missions;
+pub mod rebuild;
+pub mod reports;
+pub mod status;
+pub mod text;
+pub mod words;

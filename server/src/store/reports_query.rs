@@ -1,0 +1,196 @@
+//! Reports as they are asked for. Every function takes the caller's mission.
+
+use diesel::{
+    dsl::sql,
+    prelude::*,
+    sql_types::{Bool, Integer, Text},
+};
+use protocol::entry::Severity;
+
+use super::{
+    Conn,
+    projections::ReportRow,
+    schema::{accreditations, devices, reports},
+};
+use crate::{
+    domain::{reports::Filter, text::fold},
+    error::Result,
+};
+
+/// A query over `reports`, for either database, still without order and limit.
+pub type Filtered = reports::BoxedQuery<'static, <Conn as Connection>::Backend>;
+
+/// The reports of one mission that fit the filter.
+#[must_use]
+pub fn filtered(mission: i32, filter: &Filter) -> Filtered {
+    let mut query = reports::table
+        .into_boxed()
+        .filter(reports::mission.eq(mission));
+    if !filter.status.is_empty() {
+        query = query.filter(reports::status.eq_any(filter.status.clone()));
+    }
+    if !filter.severity.is_empty() {
+        let named: Vec<&str> = filter
+            .severity
+            .iter()
+            .flatten()
+            .map(|severity: &Severity| severity.name())
+            .collect();
+        query = if named.len() < filter.severity.len() {
+            query.filter(
+                reports::severity
+                    .is_null()
+                    .or(reports::severity.eq_any(named).assume_not_null()),
+            )
+        } else {
+            query.filter(reports::severity.eq_any(named))
+        };
+    }
+    if !filter.category.is_empty() {
+        query = query.filter(reports::category.eq_any(filter.category.clone()));
+    }
+    if !filter.station.is_empty() {
+        query = query.filter(reports::station.eq_any(filter.station.clone()));
+    }
+    if !filter.constituency.is_empty() {
+        query = query.filter(reports::constituency.eq_any(filter.constituency.clone()));
+    }
+    if !filter.observer.is_empty() {
+        let observers = accreditations::table
+            .filter(accreditations::mission.eq(mission))
+            .filter(accreditations::pseudonym.eq_any(filter.observer.clone()))
+            .select(accreditations::id);
+        query = query.filter(reports::accreditation.eq_any(observers));
+    }
+    if let Some(time) = filter.received_from {
+        query = query.filter(reports::received_at.ge(time.0));
+    }
+    if let Some(time) = filter.received_to {
+        query = query.filter(reports::received_at.lt(time.0));
+    }
+    if let Some(time) = filter.observed_from {
+        query = query.filter(reports::observed_at.ge(time.0));
+    }
+    if let Some(time) = filter.observed_to {
+        query = query.filter(reports::observed_at.lt(time.0));
+    }
+    if let Some(text) = &filter.text {
+        query = query.filter(
+            sql::<Bool>("reports.folded LIKE ")
+                .bind::<Text, _>(containing(&fold(text)))
+                .sql(" ESCAPE '!'"),
+        );
+    }
+    if filter.flags != 0 {
+        query = query.filter(
+            sql::<Bool>("(reports.flags & ")
+                .bind::<Integer, _>(filter.flags)
+                .sql(") <> 0"),
+        );
+    }
+    if let Some(place) = filter.bbox {
+        query = query.filter(reports::lat.between(place.min_lat, place.max_lat));
+        query = if place.min_lon <= place.max_lon {
+            query.filter(reports::lon.between(place.min_lon, place.max_lon))
+        } else {
+            query.filter(
+                reports::lon
+                    .ge(place.min_lon)
+                    .or(reports::lon.le(place.max_lon)),
+            )
+        };
+    }
+    if let Some(withdrawn) = filter.withdrawn {
+        query = query.filter(reports::withdrawn.eq(withdrawn));
+    }
+    query
+}
+
+/// A LIKE pattern for "contains", with `!` as its escape.
+fn containing(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for char in text.chars() {
+        if matches!(char, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(char);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// Reports that fit, the newest first: those before a number.
+///
+/// # Errors
+/// The database's.
+pub fn page(
+    conn: &mut Conn,
+    mission: i32,
+    filter: &Filter,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<ReportRow>> {
+    let mut query = filtered(mission, filter)
+        .order(reports::first_number.desc())
+        .limit(limit);
+    if let Some(before) = before {
+        query = query.filter(reports::first_number.lt(before));
+    }
+    Ok(query.load::<ReportRow>(conn)?)
+}
+
+/// Who an accreditation is to readers: a pseudonym and an institution.
+#[derive(Clone, Debug, Queryable)]
+pub struct Observer {
+    /// Which.
+    pub accreditation: Vec<u8>,
+    /// Its pseudonym.
+    pub pseudonym: String,
+    /// Its institution; may be empty.
+    pub institution: String,
+}
+
+/// The observers behind these accreditations.
+///
+/// # Errors
+/// The database's.
+pub fn observers(conn: &mut Conn, mission: i32, ids: &[Vec<u8>]) -> Result<Vec<Observer>> {
+    Ok(accreditations::table
+        .filter(accreditations::mission.eq(mission))
+        .filter(accreditations::id.eq_any(ids))
+        .select((
+            accreditations::id,
+            accreditations::pseudonym,
+            accreditations::institution,
+        ))
+        .load::<Observer>(conn)?)
+}
+
+/// A device's observer and key.
+#[derive(Clone, Debug, Queryable)]
+pub struct Signer {
+    /// Which device.
+    pub device: Vec<u8>,
+    /// Its public key, as JSON.
+    pub jwk: String,
+    /// Its observer's pseudonym.
+    pub pseudonym: String,
+}
+
+/// Keys and observers of these devices.
+///
+/// # Errors
+/// The database's.
+pub fn signers(conn: &mut Conn, mission: i32, ids: &[Vec<u8>]) -> Result<Vec<Signer>> {
+    Ok(devices::table
+        .inner_join(
+            accreditations::table.on(accreditations::mission
+                .eq(devices::mission)
+                .and(accreditations::id.eq(devices::accreditation))),
+        )
+        .filter(devices::mission.eq(mission))
+        .filter(devices::id.eq_any(ids))
+        .select((devices::id, devices::jwk, accreditations::pseudonym))
+        .load::<Signer>(conn)?)
+}

@@ -1,0 +1,259 @@
+//! One set of tables for both databases, in types that both have.
+
+diesel::table! {
+    server_state (name) {
+        name -> Text,
+        value -> Text,
+    }
+}
+
+diesel::table! {
+    missions (no) {
+        no -> Integer,
+        id -> Binary,
+        name -> Text,
+        election -> Text,
+        timezone -> Text,
+        levels -> Text,
+        sealing_key -> Text,
+        created_at -> BigInt,
+        min_lat -> Nullable<Double>,
+        max_lat -> Nullable<Double>,
+        min_lon -> Nullable<Double>,
+        max_lon -> Nullable<Double>,
+    }
+}
+
+diesel::table! {
+    ledger_heads (mission) {
+        mission -> Integer,
+        number -> BigInt,
+        chain -> Binary,
+    }
+}
+
+diesel::table! {
+    entries (mission, number) {
+        mission -> Integer,
+        number -> BigInt,
+        hash -> Binary,
+        chain -> Binary,
+        kind -> Text,
+        subject -> Nullable<Binary>,
+        journal -> Nullable<Binary>,
+        seq -> Nullable<BigInt>,
+        base -> Nullable<Binary>,
+        device -> Nullable<Binary>,
+        actor -> Nullable<Binary>,
+        received_at -> BigInt,
+        clock_skew -> Nullable<BigInt>,
+        quarantine -> Nullable<Text>,
+        standing -> Text,
+        sd_jwt -> Binary,
+    }
+}
+
+diesel::table! {
+    registers (mission, kind, version) {
+        mission -> Integer,
+        kind -> Text,
+        version -> BigInt,
+        sha256 -> Binary,
+        imported_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    locations (mission, level, code) {
+        mission -> Integer,
+        level -> Text,
+        code -> Text,
+        name -> Text,
+        parent -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    stations (mission, code) {
+        mission -> Integer,
+        code -> Text,
+        name -> Text,
+        constituency -> Nullable<Text>,
+        lat -> Nullable<Double>,
+        lon -> Nullable<Double>,
+        registered_voters -> Nullable<BigInt>,
+        generated -> Bool,
+    }
+}
+
+diesel::table! {
+    categories (mission, code) {
+        mission -> Integer,
+        code -> Text,
+        stage -> Text,
+        definition -> Text,
+        severity -> Nullable<Text>,
+        labels -> Text,
+    }
+}
+
+diesel::table! {
+    accreditations (mission, id) {
+        mission -> Integer,
+        id -> Binary,
+        number -> Text,
+        name -> Text,
+        kind -> Text,
+        institution -> Text,
+        country -> Text,
+        stations -> Text,
+        pseudonym -> Text,
+    }
+}
+
+diesel::table! {
+    enrolment_codes (code_hash) {
+        code_hash -> Binary,
+        mission -> Integer,
+        accreditation -> Binary,
+        issued_at -> BigInt,
+        expires_at -> BigInt,
+        redeemed_at -> Nullable<BigInt>,
+        kid -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    erasures (id) {
+        id -> Binary,
+        mission -> Integer,
+        report -> Binary,
+        reason -> Text,
+        requested_by -> Binary,
+        requested_at -> BigInt,
+        approved_by -> Nullable<Binary>,
+        approved_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    journal_contacts (mission, journal) {
+        mission -> Integer,
+        journal -> Binary,
+        head -> BigInt,
+        pending -> BigInt,
+        contacted_at -> BigInt,
+        gap -> Bool,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Binary,
+        email -> Text,
+        password_hash -> Text,
+        created_at -> BigInt,
+        disabled_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    user_roles (user_id, mission, role) {
+        user_id -> Binary,
+        mission -> Integer,
+        role -> Text,
+    }
+}
+
+diesel::table! {
+    devices (mission, id) {
+        mission -> Integer,
+        id -> Binary,
+        kid -> Text,
+        jwk -> Text,
+        accreditation -> Binary,
+        enrolled_number -> BigInt,
+        revoked_number -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    revoked_accreditations (mission, accreditation) {
+        mission -> Integer,
+        accreditation -> Binary,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
+    reports (mission, first_number) {
+        mission -> Integer,
+        first_number -> BigInt,
+        id -> Binary,
+        version -> BigInt,
+        head -> Binary,
+        revisions -> Integer,
+        accreditation -> Binary,
+        device -> Binary,
+        category -> Text,
+        severity -> Nullable<Text>,
+        own_severity -> Bool,
+        text -> Nullable<Text>,
+        folded -> Nullable<Text>,
+        station -> Nullable<Text>,
+        constituency -> Nullable<Text>,
+        lat -> Nullable<Double>,
+        lon -> Nullable<Double>,
+        accuracy -> Nullable<Double>,
+        observed_at -> Nullable<BigInt>,
+        filed_at -> Nullable<BigInt>,
+        received_at -> BigInt,
+        updated_at -> BigInt,
+        status -> Text,
+        withdrawn -> Bool,
+        erased -> Bool,
+        flags -> Integer,
+    }
+}
+
+diesel::table! {
+    check_ins (mission, number) {
+        mission -> Integer,
+        number -> BigInt,
+        accreditation -> Binary,
+        device -> Binary,
+        station -> Text,
+        event -> Text,
+        at -> Nullable<BigInt>,
+        received_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    inbox (mission, accreditation, number) {
+        mission -> Integer,
+        accreditation -> Binary,
+        number -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    accreditations,
+    categories,
+    check_ins,
+    devices,
+    enrolment_codes,
+    entries,
+    erasures,
+    inbox,
+    journal_contacts,
+    ledger_heads,
+    locations,
+    missions,
+    registers,
+    reports,
+    revoked_accreditations,
+    stations,
+    user_roles,
+    users,
+);

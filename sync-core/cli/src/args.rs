@@ -1,0 +1,215 @@
+//! The command line.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use protocol::entry::Severity;
+
+/// File and send an election observer's reports, online or not.
+///
+/// Everything is kept on this device first; `sync` copies to the server what it
+/// lacks. Nothing is ever lost by sending twice.
+#[derive(Debug, Parser)]
+#[command(name = "observer", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Folder that holds the keys and the journal of one device
+    /// [default: ~/.local/share/scrutineer-observer]
+    #[arg(long, global = true, env = "OBSERVER_HOME", value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Print one JSON value and nothing else
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Trust the certificate authorities of this PEM file as well
+    #[arg(long, global = true, env = "OBSERVER_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Use an enrolment link
+    Enrol {
+        /// The link, as it was given to you; `-` reads it from standard input
+        url: String,
+    },
+    /// File a report; it is safe on this device when this returns
+    File {
+        /// Code of the mission's category list
+        #[arg(long)]
+        category: String,
+        #[command(flatten)]
+        details: Details,
+        /// What you saw; `-` reads it from standard input
+        #[arg(long)]
+        text: String,
+    },
+    /// Correct or complete a report
+    Amend {
+        /// The report's id, or enough of its beginning
+        report: String,
+        /// Code of the mission's category list
+        #[arg(long)]
+        category: Option<String>,
+        #[command(flatten)]
+        details: Details,
+        /// What you saw, all of it; `-` reads it from standard input
+        #[arg(long)]
+        text: Option<String>,
+    },
+    /// Take a report back
+    Withdraw {
+        /// The report's id, or enough of its beginning
+        report: String,
+        /// Why; `-` reads it from standard input
+        #[arg(long)]
+        reason: String,
+    },
+    /// Answer a coordinator's question
+    Answer {
+        /// The report's id, or enough of its beginning
+        report: String,
+        /// The answer; `-` reads it from standard input
+        #[arg(long)]
+        text: String,
+    },
+    /// Say that you arrived at a station, or left it
+    CheckIn {
+        /// Station code
+        #[arg(long)]
+        station: String,
+        /// You left it
+        #[arg(long)]
+        left: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// List your reports and where they stand
+    List,
+    /// Show one report with its history
+    Show {
+        /// The report's id, or enough of its beginning
+        report: String,
+    },
+    /// Show how this device stands
+    Status,
+    /// Send what waits, and read what is new
+    Sync {
+        /// Seconds to wait at most when the server asks to come back later
+        #[arg(long, default_value_t = 20, value_name = "SECONDS")]
+        patience: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Details {
+    /// low, medium, high or critical
+    #[arg(long)]
+    pub(crate) severity: Option<Severity>,
+    /// Station code
+    #[arg(long)]
+    pub(crate) station: Option<String>,
+    /// When it happened, RFC 3339, such as 2024-09-01T08:15:00+04:00
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Latitude in degrees, −90 to 90
+    #[arg(long, requires = "lon", allow_negative_numbers = true)]
+    pub(crate) lat: Option<f64>,
+    /// Longitude in degrees, −180 to 180
+    #[arg(long, requires = "lat", allow_negative_numbers = true)]
+    pub(crate) lon: Option<f64>,
+    /// How accurate the place is, in metres
+    #[arg(
+        long,
+        requires = "lat",
+        value_name = "METRES",
+        allow_negative_numbers = true
+    )]
+    pub(crate) accuracy: Option<f64>,
+}
+
+impl PlaceArgs {
+    pub(crate) fn place(&self) -> Option<protocol::entry::Place> {
+        let (lat, lon) = self.lat.zip(self.lon)?;
+        Some(protocol::entry::Place {
+            lat,
+            lon,
+            accuracy: self.accuracy,
+        })
+    }
+}
+
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(args)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cli(line: &str) -> Result<Cli, clap::Error> {
+        parse(line.split(' ').map(OsString::from).collect())
+    }
+
+    #[test]
+    fn the_commands_of_the_documentation_parse() {
+        for line in [
+            "observer --home D enrol https://x/enrol#code=A --json",
+            "observer --home D file --category C --text T --json",
+            "observer --home D file --category C --severity critical --station 12-3 --text - --at 2024-09-01T08:15:00Z \
+             --lat -40.4 --lon -49.8 --accuracy 12.5 --json",
+            "observer --home D amend R --text T --station S --category C --severity low --at X --lat 1 --lon 2",
+            "observer --home D withdraw R --reason T",
+            "observer --home D answer R --text T --json",
+            "observer --home D check-in --station S --left --lat -1 --lon -2 --json",
+            "observer --home D list --json",
+            "observer --home D status --json",
+            "observer --home D show R",
+            "observer --home D sync --json",
+            "observer --json sync --patience 0",
+        ] {
+            assert!(cli(line).is_ok(), "{line}: {:?}", cli(line).err());
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_told() {
+        for line in [
+            "observer",
+            "observer frobnicate",
+            "observer enrol",
+            "observer file --text T",
+            "observer file --category C",
+            "observer file --category C --text T --severity grave",
+            "observer file --category C --text T --lat 1",
+            "observer file --category C --text T --accuracy 1",
+            "observer file --category C --text T --lat x --lon 1",
+            "observer check-in",
+            "observer withdraw R",
+            "observer list --nonsense",
+        ] {
+            assert!(cli(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn negative_coordinates_are_numbers() {
+        let parsed = cli("observer check-in --station S --lat -33.9 --lon -70.5").expect("parses");
+        let Command::CheckIn { place, .. } = parsed.command else {
+            panic!("another command")
+        };
+        let place = place.place().expect("a place");
+        assert!((place.lat, place.lon) == (-33.9, -70.5));
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

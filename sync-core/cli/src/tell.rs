@@ -1,0 +1,210 @@
+//! Results as JSON and in words.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use serde_json::json;
+use sync_core::client::{Enrolment, Filed, Overview, Report, SyncReport};
+
+use crate::run::Done;
+
+/// What every filing is told.
+pub(crate) const WAITS: &str = "it is safe on this device and waits to be sent.";
+
+pub(crate) fn filed(done: Filed, what: &str) -> Done {
+    Done {
+        json: json!(done),
+        words: format!("{what} report {}; {WAITS}\n", done.report),
+    }
+}
+
+pub(crate) fn enrolled(enrolment: &Enrolment) -> Done {
+    let words = if enrolment.enrolled {
+        format!(
+            "Enrolled in \u{201c}{}\u{201d} as accreditation {}.\n",
+            enrolment.mission_name.as_deref().unwrap_or_default(),
+            enrolment.accreditation.as_deref().unwrap_or_default()
+        )
+    } else {
+        "The link is kept, but the server could not be reached yet. \
+         You can file reports now; `observer sync` completes the enrolment.\n"
+            .to_owned()
+    };
+    Done {
+        json: json!(enrolment),
+        words,
+    }
+}
+
+pub(crate) fn listed(reports: &[Report]) -> String {
+    if reports.is_empty() {
+        return "No reports yet.\n".to_owned();
+    }
+    let mut out = String::new();
+    for report in reports {
+        let text: String = report
+            .text
+            .as_deref()
+            .unwrap_or_default()
+            .chars()
+            .take(60)
+            .collect();
+        let _ = writeln!(
+            out,
+            "{}  {:<22}  {}  {}",
+            &report.report.to_string()[..8],
+            report.words,
+            report.category.as_deref().unwrap_or("-"),
+            printable(&text)
+        );
+    }
+    out
+}
+
+pub(crate) fn shown(report: &Report) -> String {
+    let mut out = format!(
+        "Report {}\n{} \u{2013} {}\n",
+        report.report,
+        report.words,
+        report.status.meaning()
+    );
+    let mut line = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = writeln!(out, "{name}: {}", printable(&value));
+        }
+    };
+    line(
+        "Reason",
+        report.code.map(|code| format!("{} ({code})", code.title())),
+    );
+    line(
+        "Question for you",
+        report
+            .question
+            .as_ref()
+            .and_then(|question| question.text.clone()),
+    );
+    line("Category", report.category.clone());
+    line(
+        "Severity",
+        report.severity.map(|severity| severity.name().to_owned()),
+    );
+    line("Station", report.station.clone());
+    line(
+        "Place",
+        report
+            .place
+            .map(|place| format!("{}, {}", place.lat, place.lon)),
+    );
+    line("Observed at", report.observed_at.clone());
+    line("Filed at", report.filed_at.clone());
+    line("Text", report.text.clone());
+    for step in &report.entries {
+        let number = step
+            .number
+            .map_or("waiting".to_owned(), |number| format!("number {number}"));
+        let words = step
+            .words
+            .as_deref()
+            .map(|words| format!(": {words}"))
+            .unwrap_or_default();
+        let at = step.at.clone().unwrap_or_default();
+        line(
+            "  You",
+            Some(format!("{at} {} ({number}){words}", step.kind)),
+        );
+    }
+    for decision in &report.decisions {
+        let to = decision.to.as_deref().unwrap_or(&decision.kind);
+        let why = decision.question.as_ref().or(decision.reason.as_ref());
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        line(
+            "  Coordinators",
+            Some(format!("{to} (number {}){why}", decision.number)),
+        );
+    }
+    out
+}
+
+pub(crate) fn stood(overview: &Overview, aside: &[PathBuf]) -> Done {
+    let mut value = json!(overview);
+    value["enrolled"] = json!(
+        overview
+            .enrolment
+            .as_ref()
+            .is_some_and(|enrolment| enrolment.enrolled)
+    );
+    value["moved_aside"] = json!(aside);
+    let mut words = match &overview.enrolment {
+        None => "Not enrolled yet; use `observer enrol LINK`.\n".to_owned(),
+        Some(enrolment) => match (&enrolment.mission_name, enrolment.refused) {
+            (Some(name), _) => format!(
+                "Enrolled in \u{201c}{name}\u{201d} as accreditation {}.\n",
+                enrolment.accreditation.as_deref().unwrap_or_default()
+            ),
+            (None, Some(code)) => format!(
+                "The server refused the link: {} Reports are kept.\n",
+                code.title()
+            ),
+            (None, None) => {
+                "The enrolment waits for the server. You can file reports.\n".to_owned()
+            }
+        },
+    };
+    let _ = writeln!(
+        words,
+        "{} of {} entries wait to be delivered. The server last answered: {}.",
+        overview.pending,
+        overview.entries,
+        overview.last_contact.as_deref().unwrap_or("never")
+    );
+    if overview.unreadable > 0 {
+        let _ = writeln!(
+            words,
+            "{} entries cannot be opened; they are kept.",
+            overview.unreadable
+        );
+    }
+    for path in aside {
+        let _ = writeln!(words, "A damaged journal is kept as {}.", path.display());
+    }
+    Done { json: value, words }
+}
+
+pub(crate) fn synced(report: &SyncReport) -> String {
+    let mut out = String::new();
+    let taken = report.delivered + report.already_stored + report.held + report.quarantined;
+    let _ = writeln!(
+        out,
+        "{taken} delivered, {} still waiting, {} new decisions.",
+        report.pending, report.items
+    );
+    for (count, what) in [
+        (report.held, "wait at the server for an earlier part"),
+        (report.quarantined, "are being checked by a coordinator"),
+        (
+            report.refused + report.stuck,
+            "were not accepted; they are kept and offered again",
+        ),
+    ] {
+        if count > 0 {
+            let _ = writeln!(out, "{count} {what}.");
+        }
+    }
+    if let Some(code) = report.reading {
+        let _ = writeln!(out, "Decisions could not be read: {}", code.title());
+    }
+    out
+}
+
+/// Control characters could play tricks with a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}

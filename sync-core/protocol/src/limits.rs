@@ -1,0 +1,25 @@
+//! Every bound that both sides keep. The phone checks them before it signs;
+//! the server checks them again.
+
+/// Bytes of one entry in its standard form (compact SD-JWT).
+pub const ENTRY_BYTES: usize = 64 * 1024;
+/// Unicode scalar values of one text (report, reason, question, answer).
+pub const TEXT_CHARS: usize = 10_000;
+/// Bytes of a short code: category, station code, accreditation number.
+pub const CODE_BYTES: usize = 200;
+/// Entries of one exchange.
+pub const EXCHANGE_ENTRIES: usize = 500;
+/// Bytes of one exchange's body after decompression.
+pub const EXCHANGE_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of any other request's body.
+pub const REQUEST_BYTES: usize = 64 * 1024;
+/// Journal heads of one exchange.
+pub const EXCHANGE_JOURNALS: usize = 64;
+/// Disclosures of one entry.
+pub const DISCLOSURES: usize = 64;
+/// Bytes of a bearer token or an assertion.
+pub const TOKEN_BYTES: usize = 4 * 1024;
+/// Seconds for which a device's assertion may be valid.
+pub const ASSERTION_SECONDS: i64 = 300;
+/// Items of one answer; `more` says that others wait.
+pub const EXCHANGE_ITEMS: usize = 200;

@@ -1,0 +1,204 @@
+//! One of every message, for snapshots and for the examples of `docs/protocol.md`.
+
+use protocol::{
+    assertion::{Assertion, audience},
+    codes::Code,
+    encoding::b64,
+    enrolment::{self, Invitation, Proof},
+    entry::At,
+    exchange::{Directives, Item, JournalHead, Outcome, OutcomeKind, Request, Response},
+    ids::{DeviceId, EntryHash, EpochId, JournalId},
+    jose::Signer as _,
+    ledger,
+    receipt::{Head, Held, Receipt},
+};
+
+use crate::samples::{key, mission, sample, uuid};
+
+pub(crate) const CODE: &str = "K5ZX3QWM7TJ2RD6HBNE4YAVPOU";
+
+pub(crate) fn request() -> Request {
+    Request {
+        protocol: protocol::PROTOCOL_VERSION,
+        app: "observer/0.1.0".into(),
+        journals: vec![JournalHead {
+            journal: JournalId(uuid("journal eddsa")),
+            head: 7,
+            pending: 5,
+        }],
+        clock: Some(At {
+            wall: "2024-02-07T12:10:00+04:00".into(),
+            uptime: Some(82_000_000),
+            boot: Some(uuid("boot")),
+        }),
+        entries: ["file-eddsa", "amend-eddsa"]
+            .map(|name| sample(name).entry.to_wire())
+            .to_vec(),
+        cursor: Some("MTI".into()),
+    }
+}
+
+pub(crate) fn outcomes() -> Vec<Outcome> {
+    let outcome = |name: &str, outcome, number, code| Outcome {
+        hash: sample(name).entry.hash(),
+        outcome,
+        number,
+        code,
+        fork: false,
+    };
+    vec![
+        outcome("file-eddsa", OutcomeKind::Stored, Some(13), None),
+        outcome(
+            "file-odd-text-eddsa",
+            OutcomeKind::AlreadyStored,
+            Some(9),
+            None,
+        ),
+        outcome("amend-eddsa", OutcomeKind::Held, Some(14), None),
+        outcome(
+            "answer-eddsa",
+            OutcomeKind::Quarantined,
+            Some(15),
+            Some(Code::RevokedDevice),
+        ),
+        outcome(
+            "withdraw-eddsa",
+            OutcomeKind::Refused,
+            None,
+            Some(Code::BadSignature),
+        ),
+        Outcome {
+            fork: true,
+            ..outcome("check-in-left-eddsa", OutcomeKind::Stored, Some(16), None)
+        },
+    ]
+}
+
+pub(crate) fn receipt() -> Receipt {
+    let (first, second) = (
+        sample("file-eddsa").entry.hash(),
+        sample("amend-eddsa").entry.hash(),
+    );
+    let one = ledger::extend(&ledger::genesis(mission()), 1, &first);
+    let two = ledger::extend(&one, 2, &second);
+    Receipt {
+        v: 1,
+        mission: mission(),
+        epoch: EpochId(uuid("epoch")),
+        at: "2024-02-07T08:10:01.204518Z".into(),
+        head: Head {
+            number: 2,
+            chain: EntryHash(two),
+        },
+        entries: vec![
+            Held {
+                hash: first,
+                number: 1,
+            },
+            Held {
+                hash: second,
+                number: 2,
+            },
+        ],
+    }
+}
+
+/// The answer to [`request`].
+pub(crate) fn response() -> Response {
+    let receipt = receipt();
+    let outcome = |at: usize| Outcome {
+        hash: receipt.entries[at].hash,
+        outcome: OutcomeKind::Stored,
+        number: Some(receipt.entries[at].number),
+        code: None,
+        fork: false,
+    };
+    Response {
+        protocol: protocol::PROTOCOL_VERSION,
+        epoch: EpochId(uuid("epoch")),
+        server_time: "2024-02-07T08:10:01.204518Z".into(),
+        outcomes: vec![outcome(0), outcome(1)],
+        receipt: Some(receipt.sign(&key("server")).expect("signs")),
+        items: vec![Item {
+            number: 12,
+            entry: sample("decide-question")
+                .entry
+                .withhold(|name| name != "reason")
+                .to_wire(),
+        }],
+        cursor: Some("MTM".into()),
+        more: true,
+        directives: Directives {
+            retry_after: Some(30),
+            spread: Some(60),
+        },
+        token: Some(Code::TokenExpired),
+    }
+}
+
+pub(crate) fn empty_response() -> Response {
+    Response {
+        outcomes: vec![],
+        receipt: None,
+        items: vec![],
+        cursor: None,
+        more: false,
+        directives: Directives::default(),
+        token: None,
+        ..response()
+    }
+}
+
+pub(crate) fn invitation() -> Invitation {
+    Invitation {
+        origin: "https://observers.example".into(),
+        code: CODE.into(),
+        mission: mission(),
+        key: key("server").public().thumbprint(),
+    }
+}
+
+pub(crate) fn proof() -> Proof {
+    Proof {
+        code: CODE.into(),
+        aud: key("server").public().thumbprint(),
+    }
+}
+
+pub(crate) fn enrolment_request() -> enrolment::Request {
+    let device = key("device-eddsa");
+    enrolment::Request {
+        code: CODE.into(),
+        key: device.public().to_jwk(),
+        proof: proof().sign(&device).expect("signs"),
+    }
+}
+
+pub(crate) fn enrolment_response() -> enrolment::Response {
+    enrolment::Response {
+        device: DeviceId(uuid("device")),
+        mission: enrolment::Mission {
+            id: mission(),
+            name: "Civic Watch".into(),
+            election: "Presidential election, 7 February 2024".into(),
+            timezone: "Asia/Baku".into(),
+        },
+        accreditation: "D-0042".into(),
+        receipt_key: key("server").public().to_jwk(),
+        sealing_key: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".into(),
+        epoch: EpochId(uuid("epoch")),
+        server_time: "2024-02-06T05:00:00.000000Z".into(),
+    }
+}
+
+pub(crate) fn assertion() -> Assertion {
+    let thumbprint = key("device-eddsa").public().thumbprint();
+    Assertion {
+        iss: thumbprint.clone(),
+        sub: thumbprint,
+        aud: audience(&key("server").public().thumbprint()),
+        iat: 1_707_293_401,
+        exp: 1_707_293_701,
+        jti: b64([7_u8; 16]),
+    }
+}

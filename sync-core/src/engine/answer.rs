@@ -1,0 +1,384 @@
+//! What a good answer means.
+
+use std::collections::BTreeSet;
+
+use protocol::{
+    codes::Code,
+    enrolment,
+    entry::{DECISION_TYP, SdJwt, Seen},
+    exchange,
+    ids::{EntryHash, JournalId},
+    jose::PublicKey,
+    receipt::Receipt,
+};
+
+use super::{Change, Command, Engine, Failure, Sent, Token, TokenGrant, Waiting};
+use crate::{
+    host::{self, Environment},
+    journal::{
+        delivery::{Delivery, Standing},
+        report::KeptItem,
+    },
+};
+
+impl Engine {
+    pub(super) fn on_enrolment(
+        &mut self,
+        answer: Result<enrolment::Response, Failure>,
+        env: &dyn Environment,
+    ) {
+        match self.run.as_mut().map(|run| &mut run.waiting_for) {
+            Some(waiting @ Waiting::Enrolment) => *waiting = Waiting::Nothing,
+            _ => return,
+        }
+        let response = match answer {
+            Ok(response) => response,
+            Err(failure) => return self.on_enrolment_failure(failure, env),
+        };
+        let invitation = self.snapshot.identity.invitation();
+        let key = PublicKey::from_jwk(&response.receipt_key).map(|key| key.thumbprint());
+        let ours = invitation.is_some_and(|invitation| {
+            key.is_ok_and(|key| key == invitation.key) && response.mission.id == invitation.mission
+        });
+        if !ours {
+            return self.fail(
+                Code::ServerKeyMismatch,
+                "the server that answered is not the one that the enrolment link names; nothing was sent to it",
+            );
+        }
+        let sync = &mut self.snapshot.sync;
+        sync.hear_time(&response.server_time, env.now());
+        sync.epoch = Some(response.epoch);
+        sync.failures = 0;
+        sync.wait = None;
+        self.snapshot.deliveries.epoch = sync.epoch;
+        self.snapshot.identity.enrolled = Some(response);
+        self.snapshot.identity.refused = None;
+        self.out.push_back(Command::Apply(vec![
+            Change::Identity(self.snapshot.identity.clone()),
+            Change::Sync(self.snapshot.sync.clone()),
+        ]));
+        self.go_on(env);
+    }
+
+    pub(super) fn on_token(&mut self, answer: Result<TokenGrant, Failure>, env: &dyn Environment) {
+        match self.run.as_mut().map(|run| &mut run.waiting_for) {
+            Some(waiting @ Waiting::Token) => *waiting = Waiting::Nothing,
+            _ => return,
+        }
+        match answer {
+            Err(failure) => self.on_token_failure(failure, env),
+            Ok(grant) => {
+                let life = i64::from(grant.expires_in).saturating_mul(1_000_000);
+                let sync = &mut self.snapshot.sync;
+                let expires = sync.server_time(env.now()).saturating_add(life);
+                sync.token = Some(Token {
+                    text: grant.access_token,
+                    expires,
+                });
+                self.go_on(env);
+            }
+        }
+    }
+
+    pub(super) fn on_answer(
+        &mut self,
+        sent: Sent,
+        response: exchange::Response,
+        env: &dyn Environment,
+    ) {
+        let Some(key) = self.snapshot.identity.receipt_key() else {
+            return self.fail(
+                Code::StoreDamaged,
+                "the server's key cannot be read; enrol again",
+            );
+        };
+        let Some(mut run) = self.run.take() else {
+            return;
+        };
+        let mut changes = Vec::new();
+        run.answered = true;
+        let sync = &mut self.snapshot.sync;
+        sync.hear_time(&response.server_time, env.now());
+        sync.failures = 0;
+        sync.wait = None;
+
+        let new_epoch = sync.epoch.is_some_and(|epoch| epoch != response.epoch);
+        let flapping = new_epoch && run.report.new_epoch;
+        run.report.new_epoch |= new_epoch;
+        sync.epoch = Some(response.epoch);
+        self.snapshot.deliveries.epoch = sync.epoch;
+        if new_epoch {
+            sync.cursor = None;
+            run.news_read = false;
+        }
+
+        let outcome = self.take_outcomes(&sent, &response, &key, &mut run, &mut changes, env);
+        if let Some((hash, code)) = sent.suspect {
+            // The empty request went through, so the entry is at fault.
+            self.mark_stuck(hash, code, &mut run, &mut changes);
+        }
+        if !new_epoch {
+            self.take_items(&sent, &response, &key, &mut run, &mut changes);
+        }
+        if !sent.hashes.is_empty() && outcome.processed > 0 {
+            run.plan.grow();
+        }
+        if new_epoch {
+            // Offer again what the new history lacks; what it holds costs little.
+            run.plan = self.plan(&run.done, run.plan.max_bytes());
+        }
+        let asked = response.directives;
+        let (seconds, spread) = (asked.retry_after.unwrap_or(0), asked.spread.unwrap_or(0));
+        if seconds > 0 || spread > 0 {
+            run.report.wait_ms = Some(self.snapshot.sync.asked_to_wait(seconds, spread, env));
+        }
+        let stop = run.report.wait_ms.is_some()
+            && !run.explicit
+            && !(run.plan.is_empty() && run.news_read);
+        changes.push(Change::Sync(self.snapshot.sync.clone()));
+        self.out.push_back(Command::Apply(changes));
+        let left = outcome.unprocessed;
+        let none_taken = !left.is_empty() && outcome.processed == 0;
+        run.plan.again(if new_epoch { Vec::new() } else { left });
+        self.run = Some(run);
+
+        if outcome.unproven {
+            self.snapshot.sync.back_off(env);
+            self.fail(
+                Code::ReceiptInvalid,
+                "the server's receipt does not prove that it holds the entries; they are kept and sent again",
+            );
+        } else if none_taken {
+            self.snapshot.sync.back_off(env);
+            self.fail(
+                Code::Overloaded,
+                "the server took none of the entries; they are kept and sent again",
+            );
+        } else if flapping {
+            self.snapshot.sync.back_off(env);
+            self.fail(
+                Code::Overloaded,
+                "the server changes between two histories; everything is kept",
+            );
+        } else if stop {
+            self.finish(None);
+        } else {
+            self.go_on(env);
+        }
+    }
+
+    fn take_outcomes(
+        &mut self,
+        sent: &Sent,
+        response: &exchange::Response,
+        key: &PublicKey,
+        run: &mut super::Run,
+        changes: &mut Vec<Change>,
+        env: &dyn Environment,
+    ) -> Outcomes {
+        let receipt = response.receipt.as_deref().and_then(|compact| {
+            let receipt = Receipt::verify(compact, key).ok()?;
+            let ours = self.snapshot.identity.mission() == Some(receipt.mission)
+                && receipt.epoch == response.epoch;
+            ours.then_some((compact, receipt))
+        });
+        if let Some((compact, receipt)) = &receipt {
+            changes.push(Change::Receipt((*compact).to_owned()));
+            self.snapshot.sync.seen = Some(Seen {
+                epoch: receipt.epoch.0,
+                number: receipt.head.number,
+                chain: receipt.head.chain,
+            });
+        }
+        let mut open: BTreeSet<EntryHash> = sent.hashes.iter().copied().collect();
+        let mut result = Outcomes::default();
+        let mut fork = false;
+        for outcome in &response.outcomes {
+            if !open.contains(&outcome.hash) {
+                continue;
+            }
+            fork |= outcome.fork && self.is_current(&outcome.hash);
+            let number = receipt
+                .as_ref()
+                .and_then(|(_, receipt)| receipt.number_of(&outcome.hash));
+            if outcome.outcome.is_delivered()
+                && (number.is_none()
+                    || outcome
+                        .number
+                        .is_some_and(|claimed| Some(claimed) != number))
+            {
+                result.unproven = true;
+                continue;
+            }
+            open.remove(&outcome.hash);
+            result.processed += 1;
+            run.done.insert(outcome.hash);
+            let delivery = self.delivery(outcome, number, &mut run.report);
+            self.snapshot
+                .deliveries
+                .by_hash
+                .insert(outcome.hash, delivery.clone());
+            changes.push(Change::Delivery(outcome.hash, delivery));
+        }
+        if fork && !run.report.new_journal {
+            // Somebody else writes into this journal too; further entries go to a new one.
+            run.report.new_journal = true;
+            let journal = JournalId(host::uuid(env));
+            self.snapshot.current_journal = Some(journal);
+            changes.push(Change::CurrentJournal(journal));
+        }
+        // In the order in which they were sent.
+        result.unprocessed = sent
+            .hashes
+            .iter()
+            .copied()
+            .filter(|hash| open.contains(hash))
+            .collect();
+        result
+    }
+
+    /// Whether an entry stands in the journal that new entries go to.
+    fn is_current(&self, hash: &EntryHash) -> bool {
+        let entry = self
+            .snapshot
+            .entries
+            .iter()
+            .find(|entry| entry.hash == *hash);
+        entry.is_some_and(|entry| Some(entry.journal) == self.snapshot.current_journal)
+    }
+
+    /// How an entry stands after an outcome, counted.
+    fn delivery(
+        &self,
+        outcome: &exchange::Outcome,
+        number: Option<u64>,
+        report: &mut super::SyncReport,
+    ) -> Delivery {
+        let before = self.snapshot.deliveries.of(&outcome.hash);
+        let (standing, count) = match outcome.outcome {
+            exchange::OutcomeKind::Stored => (Standing::Delivered, &mut report.delivered),
+            exchange::OutcomeKind::AlreadyStored => {
+                // A repeated answer does not say again that it was set aside.
+                let known = before
+                    .map(|before| before.standing)
+                    .filter(|standing| matches!(standing, Standing::Held | Standing::Quarantined));
+                let standing = match outcome.code {
+                    Some(_) => Standing::Quarantined,
+                    None => known.unwrap_or(Standing::Delivered),
+                };
+                (standing, &mut report.already_stored)
+            }
+            exchange::OutcomeKind::Held => (Standing::Held, &mut report.held),
+            exchange::OutcomeKind::Quarantined => (Standing::Quarantined, &mut report.quarantined),
+            exchange::OutcomeKind::Refused => (Standing::Refused, &mut report.refused),
+        };
+        *count += 1;
+        let refused = standing == Standing::Refused;
+        let tries = before.map_or(0, |before| before.tries);
+        Delivery {
+            standing,
+            number,
+            code: outcome.code,
+            epoch: self.snapshot.sync.epoch,
+            tries: if refused {
+                tries.saturating_add(1)
+            } else {
+                tries
+            },
+        }
+    }
+
+    fn mark_stuck(
+        &mut self,
+        hash: EntryHash,
+        code: Code,
+        run: &mut super::Run,
+        changes: &mut Vec<Change>,
+    ) {
+        let tries = self
+            .snapshot
+            .deliveries
+            .by_hash
+            .get(&hash)
+            .map_or(0, |before| before.tries);
+        let delivery = Delivery {
+            standing: Standing::Stuck,
+            number: None,
+            code: Some(code),
+            epoch: self.snapshot.sync.epoch,
+            tries: tries.saturating_add(1),
+        };
+        run.report.stuck += 1;
+        run.done.insert(hash);
+        self.snapshot
+            .deliveries
+            .by_hash
+            .insert(hash, delivery.clone());
+        changes.push(Change::Delivery(hash, delivery));
+    }
+
+    /// Marks the one entry of a batch as stuck at once, once this run has shown
+    /// that requests as such are answered.
+    pub(super) fn set_aside(&mut self, hash: EntryHash, code: Code, env: &dyn Environment) {
+        let Some(mut run) = self.run.take() else {
+            return;
+        };
+        let mut changes = Vec::new();
+        self.mark_stuck(hash, code, &mut run, &mut changes);
+        self.run = Some(run);
+        self.out.push_back(Command::Apply(changes));
+        self.go_on(env);
+    }
+
+    fn take_items(
+        &mut self,
+        sent: &Sent,
+        response: &exchange::Response,
+        key: &PublicKey,
+        run: &mut super::Run,
+        changes: &mut Vec<Change>,
+    ) {
+        for item in &response.items {
+            let entry = SdJwt::from_wire(&item.entry)
+                .ok()
+                .filter(|entry| entry.verify(key, DECISION_TYP).is_ok());
+            let Some(entry) = entry else {
+                run.report.items_rejected += 1;
+                continue;
+            };
+            let compact = entry.compact().to_owned();
+            run.report.items += usize::from(self.snapshot.items.insert(entry.hash()));
+            let kept = KeptItem {
+                number: item.number,
+                epoch: response.epoch,
+                compact,
+            };
+            changes.push(Change::Item(entry.hash(), kept));
+        }
+        let sync = &mut self.snapshot.sync;
+        let moved = response.cursor.is_some() && response.cursor != sync.cursor;
+        if moved {
+            sync.cursor.clone_from(&response.cursor);
+        }
+        if let Some(code) = response.token {
+            sync.token = None;
+            if run.token_asked {
+                run.report.reading = Some(code);
+                run.news_read = true;
+            }
+        } else if sent.with_token {
+            run.news_read = !(response.more && moved);
+            run.pages = run.pages.saturating_sub(1);
+        }
+    }
+}
+
+/// What became of the entries of one exchange.
+#[derive(Debug, Default)]
+struct Outcomes {
+    processed: usize,
+    unprocessed: Vec<EntryHash>,
+    /// An entry was called delivered without proof.
+    unproven: bool,
+}

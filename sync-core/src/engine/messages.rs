@@ -1,0 +1,171 @@
+//! What goes between the engine and whoever drives it.
+
+use std::rc::Rc;
+
+use protocol::{
+    codes::Code,
+    enrolment, exchange,
+    ids::{EntryHash, JournalId},
+};
+use serde::Serialize;
+
+use super::state::{Identity, SyncState};
+use crate::journal::{Entry, delivery::Delivery, report::KeptItem};
+
+/// What the engine wants done, in this order. Each of the three requests is
+/// answered by its event; nothing else is wanted before that.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Write all of this, durably, before going on.
+    Apply(Vec<Change>),
+    /// `POST /v1/enrolments`; answer with [`Event::Enrolment`].
+    SendEnrolment(enrolment::Request),
+    /// `POST /v1/exchange`; answer with [`Event::Exchange`].
+    SendExchange {
+        /// The request.
+        request: exchange::Request,
+        /// The bearer token, if one is held.
+        token: Option<String>,
+    },
+    /// `POST /v1/token`; answer with [`Event::Token`].
+    SendToken {
+        /// The signed assertion.
+        assertion: String,
+    },
+    /// Nothing to do for so many milliseconds; poll again then.
+    WakeAfter(u64),
+    /// A run is over.
+    Finished(Box<SyncReport>),
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Somebody asks for a run now, whatever wait is on.
+    SyncRequested,
+    /// Somebody asks to enrol now, and nothing more.
+    EnrolRequested,
+    /// An entry was filed.
+    Filed(Rc<Entry>),
+    /// The answer to [`Command::SendEnrolment`].
+    Enrolment(Result<enrolment::Response, Failure>),
+    /// The answer to [`Command::SendExchange`].
+    Exchange(Result<exchange::Response, Failure>),
+    /// The answer to [`Command::SendToken`].
+    Token(Result<TokenGrant, Failure>),
+}
+
+/// A token as the server grants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenGrant {
+    /// The token.
+    pub access_token: String,
+    /// Seconds for which it is valid.
+    pub expires_in: u32,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Not recognisably this server's answer: nothing, or somebody else's.
+    Network {
+        /// For a person.
+        message: String,
+        /// Whether anything may have been sent.
+        connected: bool,
+        /// The HTTP status, if there was one.
+        status: Option<u16>,
+    },
+    /// The server's own refusal.
+    Problem {
+        /// HTTP status.
+        status: u16,
+        /// Its code.
+        code: Code,
+        /// What it says.
+        detail: String,
+        /// Seconds that it asks to wait.
+        retry_after: Option<u32>,
+    },
+}
+
+/// Something to write. What is written together is seen together.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The enrolment.
+    Identity(Identity),
+    /// The state of syncing.
+    Sync(SyncState),
+    /// The journal that new entries go to.
+    CurrentJournal(JournalId),
+    /// What became of an entry.
+    Delivery(EntryHash, Delivery),
+    /// A decision that came.
+    Item(EntryHash, KeptItem),
+    /// A receipt: its compact JWS.
+    Receipt(String),
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SyncReport {
+    /// Entries that are new to the server.
+    pub delivered: usize,
+    /// Entries that it held already.
+    pub already_stored: usize,
+    /// Entries that it holds and that wait for an earlier one.
+    pub held: usize,
+    /// Entries that it holds and a coordinator decides on.
+    pub quarantined: usize,
+    /// Entries that it did not take; kept.
+    pub refused: usize,
+    /// Entries that it answers no request with; kept.
+    pub stuck: usize,
+    /// Entries that are not delivered now, the refused and the stuck included.
+    pub pending: usize,
+    /// Decisions that came.
+    pub items: usize,
+    /// Decisions that came without a good signature and were not believed.
+    pub items_rejected: usize,
+    /// Whether the device is enrolled now.
+    pub enrolled: bool,
+    /// Whether a new journal was opened, because another device writes into
+    /// the old one (a cloned phone).
+    pub new_journal: bool,
+    /// Whether the server has another history than before (a restored backup).
+    pub new_epoch: bool,
+    /// Why no decisions could be read although entries were taken.
+    pub reading: Option<Code>,
+    /// Milliseconds that the server asks to wait before going on.
+    pub wait_ms: Option<u64>,
+    /// Why the run ended early.
+    #[serde(skip)]
+    pub ended: Option<Ended>,
+}
+
+impl SyncReport {
+    /// Adds a later run's report to this one: what was done adds up, how things
+    /// stand is the later one's.
+    pub fn absorb(&mut self, later: Self) {
+        *self = Self {
+            delivered: self.delivered + later.delivered,
+            already_stored: self.already_stored + later.already_stored,
+            held: self.held + later.held,
+            quarantined: self.quarantined + later.quarantined,
+            items: self.items + later.items,
+            items_rejected: self.items_rejected + later.items_rejected,
+            new_journal: self.new_journal || later.new_journal,
+            new_epoch: self.new_epoch || later.new_epoch,
+            ..later
+        };
+    }
+}
+
+/// Why a run ended early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The code.
+    pub code: Code,
+    /// For a person.
+    pub message: String,
+}

@@ -1,0 +1,306 @@
+//! The sync engine: decides what to send and what an answer means.
+//!
+//! Sans-I/O: it reads no clock, keeps no file and opens no connection.
+//! [`Engine::poll`] says what to do, [`Engine::on`] hears what happened; a driver
+//! (the client façade, or a simulator) does the rest. Killed at any point, a new
+//! engine made from the store goes on: whatever it sent twice, the ledger holds
+//! once.
+//!
+//! Invariants: an entry is marked as delivered only by a receipt under the
+//! pinned key; no answer makes it forget an entry; no entry stands in another
+//! report's way.
+
+mod answer;
+mod failure;
+mod messages;
+mod plan;
+mod request;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    rc::Rc,
+};
+
+pub use messages::{Change, Command, Ended, Event, Failure, SyncReport, TokenGrant};
+use protocol::{
+    codes::Code,
+    ids::{EntryHash, JournalId},
+    jose::Signer,
+    limits,
+};
+pub use state::{Identity, SyncState, Token, Wait, keys};
+
+use self::plan::Plan;
+use crate::{
+    host::Environment,
+    journal::{Entry, delivery::Deliveries},
+};
+
+/// All that the engine starts from, as the store holds it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The enrolment.
+    pub identity: Identity,
+    /// The device's own entries, in order of filing.
+    pub entries: Vec<Rc<Entry>>,
+    /// The last place of each journal.
+    pub heads: BTreeMap<JournalId, u64>,
+    /// What became of the entries.
+    pub deliveries: Deliveries,
+    /// Decisions held already.
+    pub items: BTreeSet<EntryHash>,
+    /// The journal that new entries go to, if one is open.
+    pub current_journal: Option<JournalId>,
+    /// The state of syncing.
+    pub sync: SyncState,
+    /// Name and version of the program.
+    pub app: String,
+}
+
+/// See the module.
+pub struct Engine {
+    signer: Rc<dyn Signer>,
+    snapshot: Snapshot,
+    out: VecDeque<Command>,
+    asked: Option<Goal>,
+    run: Option<Run>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goal {
+    Enrol,
+    Sync,
+}
+
+/// One run, from the first request to [`Command::Finished`].
+struct Run {
+    goal: Goal,
+    /// Somebody asked for it: it does not stop at a wait that an answer merely
+    /// suggests.
+    explicit: bool,
+    plan: Plan,
+    report: SyncReport,
+    waiting_for: Waiting,
+    /// Entries answered in this run.
+    done: BTreeSet<EntryHash>,
+    /// Halvings left, so that a server that refuses everything is not flooded.
+    halvings: u32,
+    /// An exchange was answered, so the request as such is acceptable.
+    answered: bool,
+    token_asked: bool,
+    cursor_reset: bool,
+    news_read: bool,
+    pages: u32,
+}
+
+/// The request under way.
+#[derive(Debug)]
+enum Waiting {
+    Nothing,
+    Enrolment,
+    Exchange(Sent),
+    Token,
+}
+
+/// An exchange under way.
+#[derive(Debug, Default)]
+struct Sent {
+    hashes: Vec<EntryHash>,
+    with_token: bool,
+    /// Sent empty to learn whether this entry or the request is at fault.
+    suspect: Option<(EntryHash, Code)>,
+}
+
+/// Halvings in one run: isolates several culprits in full batches.
+const HALVINGS: u32 = 64;
+/// Pages of items in one run.
+const PAGES: u32 = 1_000;
+/// Seconds for which an assertion is valid.
+const ASSERTION_LIFE: i64 = 120;
+const _: () = assert!(ASSERTION_LIFE <= limits::ASSERTION_SECONDS);
+
+impl Engine {
+    /// An engine on what the store holds.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, signer: Rc<dyn Signer>) -> Self {
+        Self {
+            signer,
+            snapshot,
+            out: VecDeque::new(),
+            asked: None,
+            run: None,
+        }
+    }
+
+    /// What to do now. Call it after every event, and when a wait is over.
+    pub fn poll(&mut self, env: &dyn Environment) -> Vec<Command> {
+        if self.run.is_none() && self.out.is_empty() {
+            if let Some(goal) = self.asked.take() {
+                self.start(goal, true, env);
+            } else if self.has_work() {
+                match self.snapshot.sync.wait_left(env.now()) {
+                    0 => self.start(Goal::Sync, false, env),
+                    wait => self.out.push_back(Command::WakeAfter(wait)),
+                }
+            }
+        }
+        self.out.drain(..).collect()
+    }
+
+    /// Hears what happened. An answer that was not waited for is ignored.
+    pub fn on(&mut self, event: Event, env: &dyn Environment) {
+        match event {
+            Event::SyncRequested => self.asked = Some(Goal::Sync),
+            Event::EnrolRequested => self.asked = self.asked.or(Some(Goal::Enrol)),
+            Event::Filed(entry) => {
+                let head = self.snapshot.heads.entry(entry.journal).or_insert(0);
+                *head = entry.seq.max(*head);
+                self.snapshot.entries.push(entry);
+            }
+            Event::Enrolment(answer) => self.on_enrolment(answer, env),
+            Event::Exchange(answer) => {
+                let sent = match self.run.as_mut().map(|run| &mut run.waiting_for) {
+                    Some(waiting @ Waiting::Exchange(_)) => {
+                        std::mem::replace(waiting, Waiting::Nothing)
+                    }
+                    _ => return,
+                };
+                let Waiting::Exchange(sent) = sent else {
+                    return;
+                };
+                match answer {
+                    Ok(response) => self.on_answer(sent, response, env),
+                    Err(failure) => self.on_failure(sent, failure, env),
+                }
+            }
+            Event::Token(answer) => self.on_token(answer, env),
+        }
+    }
+
+    /// Whether something waits that needs no asking: the enrolment, or entries
+    /// never answered.
+    fn has_work(&self) -> bool {
+        if self.snapshot.identity.enrolled.is_none() {
+            return self.snapshot.identity.refused.is_none();
+        }
+        let deliveries = &self.snapshot.deliveries;
+        self.snapshot
+            .entries
+            .iter()
+            .any(|entry| deliveries.of(&entry.hash).is_none())
+    }
+
+    fn start(&mut self, goal: Goal, explicit: bool, env: &dyn Environment) {
+        let bytes = self.snapshot.sync.batch_bytes.unwrap_or(plan::BATCH_BYTES);
+        let plan = self.plan(&BTreeSet::new(), bytes);
+        self.run = Some(Run {
+            goal,
+            explicit,
+            plan,
+            report: SyncReport::default(),
+            waiting_for: Waiting::Nothing,
+            done: BTreeSet::new(),
+            halvings: HALVINGS,
+            answered: false,
+            token_asked: false,
+            cursor_reset: false,
+            news_read: false,
+            pages: PAGES,
+        });
+        self.go_on(env);
+    }
+
+    fn plan(&self, skip: &BTreeSet<EntryHash>, bytes: usize) -> Plan {
+        let bytes = bytes.clamp(plan::BATCH_BYTES_LEAST, plan::BATCH_BYTES);
+        Plan::new(
+            &self.snapshot.entries,
+            &self.snapshot.deliveries,
+            skip,
+            bytes,
+        )
+    }
+
+    /// The next request of the run, or its end.
+    fn go_on(&mut self, env: &dyn Environment) {
+        if self.snapshot.identity.enrolled.is_none() {
+            return self.send_enrolment();
+        }
+        let Some(run) = &mut self.run else { return };
+        if run.goal == Goal::Enrol {
+            return self.finish(None);
+        }
+        let entries = &self.snapshot.entries;
+        let batch = run.plan.next(|hash| {
+            let entry = entries.iter().find(|entry| entry.hash == *hash);
+            entry.map_or(0, |entry| request::exchange_size(entry))
+        });
+        let token = self.snapshot.sync.valid_token(env.now()).is_some();
+        if !batch.is_empty() {
+            self.send_exchange(
+                Sent {
+                    hashes: batch,
+                    with_token: token,
+                    suspect: None,
+                },
+                env,
+            );
+        } else if run.news_read || run.pages == 0 {
+            self.finish(None);
+        } else if token {
+            self.send_exchange(
+                Sent {
+                    with_token: true,
+                    ..Sent::default()
+                },
+                env,
+            );
+        } else if !run.token_asked {
+            self.send_token(env);
+        } else {
+            self.finish(None);
+        }
+    }
+
+    fn wait_for(&mut self, waiting: Waiting, command: Command) {
+        if let Some(run) = &mut self.run {
+            run.waiting_for = waiting;
+            self.out.push_back(command);
+        }
+    }
+
+    /// Ends the run; the state of syncing is written.
+    fn finish(&mut self, ended: Option<Ended>) {
+        let Some(mut run) = self.run.take() else {
+            return;
+        };
+        let deliveries = &self.snapshot.deliveries;
+        run.report.pending = self
+            .snapshot
+            .entries
+            .iter()
+            .filter(|entry| !deliveries.is_delivered(&entry.hash))
+            .count();
+        run.report.enrolled = self.snapshot.identity.enrolled.is_some();
+        run.report.ended = ended;
+        self.snapshot.sync.batch_bytes = match run.plan.max_bytes() {
+            plan::BATCH_BYTES => None,
+            bytes => Some(bytes),
+        };
+        self.out.push_back(Command::Apply(vec![Change::Sync(
+            self.snapshot.sync.clone(),
+        )]));
+        self.out.push_back(Command::Finished(Box::new(run.report)));
+    }
+
+    /// Ends the run with an error.
+    fn fail(&mut self, code: Code, message: impl Into<String>) {
+        self.finish(Some(Ended {
+            code,
+            message: message.into(),
+        }));
+    }
+}

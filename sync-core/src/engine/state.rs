@@ -1,0 +1,250 @@
+//! What the engine remembers from one run to the next.
+
+use std::collections::BTreeMap;
+
+use protocol::{
+    codes::Code,
+    enrolment::{Invitation, Response},
+    entry::Seen,
+    ids::{EpochId, MissionId},
+    jose::PublicKey,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::host::{self, Environment, Now};
+
+/// Whose device this is: the link, and the server's answer once it came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The enrolment link.
+    pub link: String,
+    /// The server's answer, checked against the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolled: Option<Response>,
+    /// Why the server last refused the link. Entries are kept all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Code>,
+}
+
+impl Identity {
+    /// The link's parts. `None` only if the record was damaged.
+    #[must_use]
+    pub fn invitation(&self) -> Option<Invitation> {
+        Invitation::from_url(&self.link)
+    }
+
+    /// The mission.
+    #[must_use]
+    pub fn mission(&self) -> Option<MissionId> {
+        self.invitation().map(|invitation| invitation.mission)
+    }
+
+    /// The server's receipt key, once enrolled.
+    #[must_use]
+    pub fn receipt_key(&self) -> Option<PublicKey> {
+        PublicKey::from_jwk(&self.enrolled.as_ref()?.receipt_key).ok()
+    }
+}
+
+/// A bearer token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// The token.
+    pub text: String,
+    /// When it expires: microseconds since 1970 by the server's clock.
+    pub expires: i64,
+}
+
+/// A wait that outlives the process and survives a clock that jumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// How long, in milliseconds.
+    pub millis: u64,
+    /// Since when, by the wall clock.
+    pub wall: i64,
+    /// Since when, in this boot.
+    pub uptime: Option<u64>,
+    /// The boot.
+    pub boot: Option<Uuid>,
+}
+
+impl Wait {
+    pub(super) fn new(millis: u64, now: Now) -> Self {
+        Self {
+            millis,
+            wall: now.wall,
+            uptime: now.uptime,
+            boot: now.boot,
+        }
+    }
+
+    /// What is left of it. Within a boot the uptime tells; otherwise the wall
+    /// clock does, and a jump can neither prolong nor freeze the wait.
+    #[must_use]
+    pub fn left(&self, now: Now) -> u64 {
+        let elapsed = match (self.uptime, now.uptime) {
+            (Some(then), Some(now_up)) if self.boot == now.boot && now_up >= then => now_up - then,
+            _ => match u64::try_from(now.wall.saturating_sub(self.wall) / 1000) {
+                Ok(millis) => millis,
+                // The clock went back: it says nothing, so the wait is over.
+                Err(_) => self.millis,
+            },
+        };
+        self.millis.saturating_sub(elapsed)
+    }
+}
+
+/// The state of syncing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncState {
+    /// The server's history as last heard.
+    #[serde(default)]
+    pub epoch: Option<EpochId>,
+    /// Where the items end.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// The server's clock minus the device's, in microseconds.
+    #[serde(default)]
+    pub clock_offset: Option<i64>,
+    /// The server's time when it last answered, RFC 3339.
+    #[serde(default)]
+    pub last_contact: Option<String>,
+    /// A token for reading.
+    #[serde(default)]
+    pub token: Option<Token>,
+    /// The ledger's state that the last receipt told.
+    #[serde(default)]
+    pub seen: Option<Seen>,
+    /// No exchange on one's own accord before this is over.
+    #[serde(default)]
+    pub wait: Option<Wait>,
+    /// Failed runs since the last answer.
+    #[serde(default)]
+    pub failures: u32,
+    /// Bytes of entries an exchange may carry: less after broken connections.
+    #[serde(default)]
+    pub batch_bytes: Option<usize>,
+}
+
+/// Shortest and longest wait after a network failure, in milliseconds.
+const BACKOFF_BASE: u64 = 2_000;
+const BACKOFF_CAP: u64 = 15 * 60_000;
+
+impl SyncState {
+    /// The server's time, in microseconds since 1970.
+    #[must_use]
+    pub fn server_time(&self, now: Now) -> i64 {
+        now.wall.saturating_add(self.clock_offset.unwrap_or(0))
+    }
+
+    /// The token, unless it is about to expire.
+    #[must_use]
+    pub fn valid_token(&self, now: Now) -> Option<&str> {
+        // One that expires under way costs one more request, nothing else.
+        let margin = 5_000_000;
+        let token = self.token.as_ref()?;
+        (token.expires.saturating_sub(margin) > self.server_time(now))
+            .then_some(token.text.as_str())
+    }
+
+    /// Milliseconds to wait before the next exchange on one's own accord.
+    #[must_use]
+    pub fn wait_left(&self, now: Now) -> u64 {
+        self.wait.map_or(0, |wait| wait.left(now))
+    }
+
+    /// Takes note of the server's clock.
+    pub(super) fn hear_time(&mut self, server_time: &str, now: Now) {
+        if let Some(micros) = host::parse_rfc3339(server_time) {
+            self.clock_offset = Some(micros.saturating_sub(now.wall));
+            self.last_contact = Some(server_time.to_owned());
+        }
+    }
+
+    /// Backs off after a failure: decorrelated jitter, so that phones that lost
+    /// the network together do not come back together.
+    pub(super) fn back_off(&mut self, env: &dyn Environment) {
+        let before = match self.wait {
+            Some(wait) if self.failures > 0 => wait.millis.max(BACKOFF_BASE),
+            _ => BACKOFF_BASE,
+        };
+        let millis = host::between(env, BACKOFF_BASE, before.saturating_mul(3).min(BACKOFF_CAP));
+        self.wait = Some(Wait::new(millis, env.now()));
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Waits as the server asks; never shorter, and spread over what it names.
+    pub(super) fn asked_to_wait(
+        &mut self,
+        seconds: u32,
+        spread: u32,
+        env: &dyn Environment,
+    ) -> u64 {
+        let millis = u64::from(seconds) * 1000 + host::between(env, 0, u64::from(spread) * 1000);
+        self.wait = Some(Wait::new(millis, env.now()));
+        millis
+    }
+}
+
+/// Names of records in [`crate::store::Space::State`].
+pub mod keys {
+    /// [`super::Identity`].
+    pub const IDENTITY: &[u8] = b"identity";
+    /// [`super::SyncState`].
+    pub const SYNC: &[u8] = b"sync";
+}
+
+/// How many entries of each journal wait.
+pub(super) type Pending = BTreeMap<protocol::ids::JournalId, u64>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::FakeEnv;
+
+    fn now(wall: i64, uptime: u64, boot: u8) -> Now {
+        Now {
+            wall,
+            uptime: Some(uptime),
+            boot: Some(Uuid::from_bytes([boot; 16])),
+        }
+    }
+
+    #[test]
+    fn a_wait_survives_clocks_that_jump() {
+        let wait = Wait::new(10_000, now(1_000_000_000, 50_000, 1));
+        // The wall clock goes ten years ahead or back: within a boot, the uptime counts.
+        for wall in [i64::MIN, 0, i64::MAX] {
+            assert_eq!(wait.left(now(wall, 54_000, 1)), 6_000);
+        }
+        // After a reboot the wall clock counts; one that went back ends the wait.
+        assert_eq!(wait.left(now(1_003_000_000, 10, 2)), 7_000);
+        assert_eq!(wait.left(now(0, 10, 2)), 0);
+        assert_eq!(wait.left(now(i64::MAX, 10, 2)), 0);
+    }
+
+    #[test]
+    fn backing_off_grows_within_its_bounds() {
+        let env = FakeEnv::new(5);
+        let mut state = SyncState::default();
+        let mut longest = 0;
+        for _ in 0..200 {
+            state.back_off(&env);
+            let millis = state.wait.expect("waits").millis;
+            assert!((BACKOFF_BASE..=BACKOFF_CAP).contains(&millis));
+            longest = longest.max(millis);
+        }
+        assert!(longest > BACKOFF_CAP / 2);
+    }
+
+    #[test]
+    fn a_server_is_never_asked_before_its_time() {
+        let env = FakeEnv::new(5);
+        let mut state = SyncState::default();
+        for _ in 0..50 {
+            let millis = state.asked_to_wait(30, 60, &env);
+            assert!((30_000..=90_000).contains(&millis));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! HTTP, and nothing of it anywhere else.
+//!
+//! A [`Transport`] posts one call and hands back what came, unjudged: reqwest on
+//! desktops and Android, the platform's own client elsewhere. [`wire`] makes the
+//! calls and tells this server's answers from everybody else's.
+
+mod http;
+pub mod wire;
+
+use async_trait::async_trait;
+pub(crate) use http::is_allowed_origin;
+pub use http::{HttpOptions, HttpTransport};
+
+/// A POST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Where to.
+    pub url: String,
+    /// Headers, names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body, encoded as the headers say.
+    pub body: Vec<u8>,
+}
+
+/// What came back, as it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: String,
+    /// `Content-Encoding`.
+    pub content_encoding: String,
+    /// `Retry-After`.
+    pub retry_after: String,
+    /// The body, still encoded.
+    pub body: Vec<u8>,
+}
+
+/// Nothing came back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Unreachable {
+    /// For a person.
+    pub message: String,
+    /// Whether anything may have been sent.
+    pub connected: bool,
+}
+
+/// Posts one call. Never follows a redirect, never retries, bounds time and
+/// size, and uses no plain HTTP beyond the machine itself.
+#[async_trait(?Send)]
+pub trait Transport {
+    /// Posts.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when no whole answer came.
+    async fn post(&self, call: Call) -> Result<Answer, Unreachable>;
+}

@@ -1,0 +1,371 @@
+//! The wire forms of the three calls, and how an answer is read. Whatever is not
+//! recognisably this server's answer (a captive portal's page, a proxy's error,
+//! a redirect) is a network failure: it says nothing about the entries.
+
+use std::io::{Read as _, Write as _};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use protocol::{assertion, enrolment, exchange, problem};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{Answer, Call, Unreachable};
+use crate::engine::{Failure, TokenGrant};
+
+/// Bodies below this gain nothing from gzip.
+const GZIP_FROM: usize = 1024;
+/// An answer's bytes after decompression: a full page of the largest items.
+pub const ANSWER_BYTES: u64 = 16 * 1024 * 1024;
+/// What kinds begin with in this server's problems.
+const PROBLEM_PREFIX: &str = "urn:scrutineer:problem:";
+/// Seconds to wait when the server asks for it without saying how long.
+const DEFAULT_RETRY_AFTER: u32 = 30;
+
+fn json(url: String, body: Vec<u8>) -> Call {
+    let mut headers = vec![
+        ("content-type", exchange::MEDIA_TYPE.to_owned()),
+        (
+            "accept",
+            format!("{}, {}", exchange::MEDIA_TYPE, problem::MEDIA_TYPE),
+        ),
+        ("accept-encoding", "gzip".to_owned()),
+    ];
+    let mut body = body;
+    if body.len() > GZIP_FROM
+        && let Some(packed) = gzip(&body)
+    {
+        headers.push(("content-encoding", "gzip".to_owned()));
+        body = packed;
+    }
+    Call { url, headers, body }
+}
+
+fn gzip(body: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 2), Compression::default());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok()
+}
+
+/// `POST /v1/enrolments`.
+#[must_use]
+pub fn enrolment(origin: &str, request: &enrolment::Request) -> Call {
+    let mut call = json(format!("{origin}/v1/enrolments"), Vec::new());
+    // Never compressed: it carries a secret, and is small.
+    call.body = serde_json::json!(request).to_string().into_bytes();
+    call
+}
+
+/// `POST /v1/exchange`.
+#[must_use]
+pub fn exchange(origin: &str, request: &exchange::Request, token: Option<&str>) -> Call {
+    let body = serde_json::json!(request).to_string().into_bytes();
+    let mut call = json(format!("{origin}/v1/exchange"), body);
+    if let Some(token) = token {
+        call.headers
+            .push(("authorization", format!("Bearer {token}")));
+    }
+    call
+}
+
+/// `POST /v1/token` (RFC 7523 §2.1).
+#[must_use]
+pub fn token(origin: &str, assertion: &str) -> Call {
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", assertion::GRANT_TYPE)
+        .append_pair("assertion", assertion)
+        .finish();
+    let mut call = json(format!("{origin}/v1/token"), Vec::new());
+    call.headers.retain(|(name, _)| *name != "content-type");
+    call.headers.push((
+        "content-type",
+        "application/x-www-form-urlencoded".to_owned(),
+    ));
+    call.body = body.into_bytes();
+    call
+}
+
+/// Reads the answer to an enrolment.
+///
+/// # Errors
+/// [`Failure`].
+pub fn read_enrolment(answer: Result<Answer, Unreachable>) -> Result<enrolment::Response, Failure> {
+    read(answer)
+}
+
+/// Reads the answer to an exchange. An outcome of a kind that this version does
+/// not know counts as not processed; the rest of the answer stands.
+///
+/// # Errors
+/// [`Failure`].
+pub fn read_exchange(answer: Result<Answer, Unreachable>) -> Result<exchange::Response, Failure> {
+    let mut value: Value = read(answer)?;
+    for (list, keeps) in [
+        (
+            "outcomes",
+            (|value| exchange::Outcome::deserialize(value).is_ok()) as fn(&Value) -> bool,
+        ),
+        ("items", |value| exchange::Item::deserialize(value).is_ok()),
+    ] {
+        if let Some(Value::Array(values)) = value.get_mut(list) {
+            values.retain(keeps);
+        }
+    }
+    exchange::Response::deserialize(value).map_err(|_| foreign(200, "an answer of another form"))
+}
+
+/// Reads the answer to a request for a token.
+///
+/// # Errors
+/// [`Failure`].
+pub fn read_token(answer: Result<Answer, Unreachable>) -> Result<TokenGrant, Failure> {
+    #[derive(Deserialize)]
+    struct Granted {
+        access_token: String,
+        token_type: String,
+        expires_in: u32,
+    }
+    let granted: Granted = read(answer)?;
+    if !granted.token_type.eq_ignore_ascii_case("bearer") {
+        return Err(foreign(200, "a token of another type"));
+    }
+    Ok(TokenGrant {
+        access_token: granted.access_token,
+        expires_in: granted.expires_in,
+    })
+}
+
+fn read<T: DeserializeOwned>(answer: Result<Answer, Unreachable>) -> Result<T, Failure> {
+    let answer = answer.map_err(|Unreachable { message, connected }| Failure::Network {
+        message,
+        connected,
+        status: None,
+    })?;
+    let media_type = answer
+        .content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if answer.status == 200 && media_type.eq_ignore_ascii_case(exchange::MEDIA_TYPE) {
+        let body =
+            decode(&answer).ok_or_else(|| foreign(200, "an answer that cannot be decoded"))?;
+        return serde_json::from_slice(&body)
+            .map_err(|_| foreign(200, "an answer of another form"));
+    }
+    if answer.status >= 400 && media_type.eq_ignore_ascii_case(problem::MEDIA_TYPE) {
+        let problem =
+            decode(&answer).and_then(|body| serde_json::from_slice::<problem::Problem>(&body).ok());
+        if let Some(problem) = problem.filter(|problem| problem.kind.starts_with(PROBLEM_PREFIX)) {
+            return Err(Failure::Problem {
+                status: answer.status,
+                code: problem.code,
+                detail: problem.detail,
+                retry_after: retry_after(&answer),
+            });
+        }
+    }
+    Err(foreign(
+        answer.status,
+        &format!("something else answered with HTTP status {}", answer.status),
+    ))
+}
+
+fn foreign(status: u16, message: &str) -> Failure {
+    Failure::Network {
+        message: message.to_owned(),
+        connected: true,
+        status: Some(status),
+    }
+}
+
+fn retry_after(answer: &Answer) -> Option<u32> {
+    let asks = matches!(answer.status, 429 | 503);
+    // The other form, a date, says nothing to a device whose clock may be wrong.
+    asks.then(|| {
+        answer
+            .retry_after
+            .trim()
+            .parse()
+            .unwrap_or(DEFAULT_RETRY_AFTER)
+    })
+}
+
+/// Decompresses within bounds; `None` for another encoding or too much.
+fn decode(answer: &Answer) -> Option<Vec<u8>> {
+    match answer.content_encoding.trim() {
+        "" | "identity" => Some(answer.body.clone()),
+        "gzip" => {
+            let mut body = Vec::new();
+            GzDecoder::new(answer.body.as_slice())
+                .take(ANSWER_BYTES + 1)
+                .read_to_end(&mut body)
+                .ok()?;
+            (body.len() as u64 <= ANSWER_BYTES).then_some(body)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::codes::Code;
+
+    use super::*;
+
+    fn answer(status: u16, content_type: &str, body: &str) -> Result<Answer, Unreachable> {
+        Ok(Answer {
+            status,
+            content_type: content_type.into(),
+            body: body.into(),
+            ..Answer::default()
+        })
+    }
+
+    const GOOD: &str = r#"{"protocol":1,"epoch":"00000000-0000-4000-8000-000000000000",
+        "server_time":"2024-09-01T08:00:00Z","outcomes":[]}"#;
+
+    #[test]
+    fn only_the_server_s_own_answers_are_believed() {
+        let problem = r#"{"type":"urn:scrutineer:problem:overloaded","title":"","status":503,"code":"overloaded"}"#;
+        let foreign = [
+            answer(
+                200,
+                "text/html",
+                "<html>Please log in to the hotel's network</html>",
+            ),
+            answer(200, "text/html", GOOD),
+            answer(200, "application/json", r#"{"status":"ok"}"#),
+            answer(200, "application/json", "[]"),
+            answer(200, "application/json", "<html>"),
+            answer(200, "application/json", ""),
+            answer(201, "application/json", GOOD),
+            answer(204, "", ""),
+            answer(302, "text/html", ""),
+            answer(307, "application/json", GOOD),
+            answer(401, "text/html", "log in"),
+            answer(400, "application/json", r#"{"code":"malformed_json"}"#),
+            answer(
+                403,
+                "application/problem+json",
+                r#"{"type":"about:blank","title":"x","status":403}"#,
+            ),
+            answer(404, "text/plain", "not found"),
+            answer(502, "text/html", "bad gateway"),
+            answer(520, "text/html", "unknown error"),
+            answer(200, "application/problem+json", problem),
+            Err(Unreachable {
+                message: "no route".into(),
+                connected: false,
+            }),
+        ];
+        for case in foreign {
+            let shown = format!("{case:?}");
+            assert!(
+                matches!(read_exchange(case), Err(Failure::Network { .. })),
+                "{shown}"
+            );
+        }
+        assert!(read_exchange(answer(200, "application/json; charset=utf-8", GOOD)).is_ok());
+        assert_eq!(
+            read_exchange(answer(503, "application/problem+json", problem)),
+            Err(Failure::Problem {
+                status: 503,
+                code: Code::Overloaded,
+                detail: String::new(),
+                retry_after: Some(DEFAULT_RETRY_AFTER)
+            })
+        );
+    }
+
+    #[test]
+    fn outcomes_of_a_later_version_are_not_processed_and_harm_no_others() {
+        let hash = protocol::encoding::b64([1; 32]);
+        let body = GOOD.replace(
+            r#""outcomes":[]"#,
+            &format!(
+                r#""outcomes":[{{"hash":"{hash}","outcome":"teleported"}},{{"hash":"{hash}","outcome":"stored","number":1,"new":2}}],"later":[]"#
+            ),
+        );
+        let response = read_exchange(answer(200, "application/json", &body)).expect("reads");
+        assert_eq!(response.outcomes.len(), 1);
+    }
+
+    #[test]
+    fn gzip_is_decoded_within_bounds() {
+        let packed = |body: &[u8]| Answer {
+            status: 200,
+            content_type: "application/json".into(),
+            content_encoding: "gzip".into(),
+            body: gzip(body).expect("packs"),
+            ..Answer::default()
+        };
+        assert!(read_exchange(Ok(packed(GOOD.as_bytes()))).is_ok());
+        let bomb = vec![b' '; usize::try_from(ANSWER_BYTES).expect("fits") + 1];
+        assert!(matches!(
+            read_exchange(Ok(packed(&bomb))),
+            Err(Failure::Network { .. })
+        ));
+        let mut cut = packed(GOOD.as_bytes());
+        cut.body.truncate(cut.body.len() / 2);
+        assert!(matches!(
+            read_exchange(Ok(cut)),
+            Err(Failure::Network { .. })
+        ));
+    }
+
+    #[test]
+    fn large_bodies_are_packed_and_small_ones_not() {
+        let mut request = exchange::Request {
+            protocol: 1,
+            app: "test/1".into(),
+            journals: Vec::new(),
+            clock: None,
+            entries: Vec::new(),
+            cursor: None,
+        };
+        let small = exchange("https://host", &request, None);
+        assert_eq!(small.url, "https://host/v1/exchange");
+        assert!(
+            !small
+                .headers
+                .iter()
+                .any(|(name, _)| *name == "content-encoding")
+        );
+        request.cursor = Some("x".repeat(5000));
+        let large = exchange("https://host", &request, Some("T"));
+        assert!(large.headers.contains(&("content-encoding", "gzip".into())));
+        assert!(
+            large
+                .headers
+                .contains(&("authorization", "Bearer T".into()))
+        );
+        let mut body = String::new();
+        GzDecoder::new(large.body.as_slice())
+            .read_to_string(&mut body)
+            .expect("unpacks");
+        assert_eq!(body, serde_json::json!(request).to_string());
+    }
+
+    #[test]
+    fn a_token_is_asked_for_in_a_form() {
+        let call = token("https://host", "a.b.c");
+        assert_eq!(call.url, "https://host/v1/token");
+        assert!(
+            call.headers
+                .contains(&("content-type", "application/x-www-form-urlencoded".into()))
+        );
+        assert_eq!(
+            String::from_utf8(call.body).expect("text"),
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=a.b.c"
+        );
+        let grant = r#"{"access_token":"T","token_type":"Bearer","expires_in":900}"#;
+        let granted = read_token(answer(200, "application/json", grant)).expect("reads");
+        assert_eq!(
+            granted,
+            TokenGrant {
+                access_token: "T".into(),
+                expires_in: 900
+            }
+        );
+    }
+}

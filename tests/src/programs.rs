@@ -1,0 +1,55 @@
+//! The programs under test, as cargo built them.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+/// The folder with the programs: `target/debug` or `target/release`.
+///
+/// # Panics
+/// When the test's own program has no place.
+#[must_use]
+pub fn folder() -> PathBuf {
+    let own = std::env::current_exe().expect("this program has a path");
+    let beside = own.parent().expect("it stands in a folder");
+    // tests stand in `deps`, one below
+    if beside.ends_with("deps") {
+        beside.parent().expect("deps has a parent")
+    } else {
+        beside
+    }
+    .to_owned()
+}
+
+/// One of the programs.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn path(name: &str) -> PathBuf {
+    let path = folder().join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build --workspace` first",
+        path.display()
+    );
+    path
+}
+
+/// A command without what the caller's environment says to Scrutineer.
+#[must_use]
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(path(name));
+    for (variable, _) in std::env::vars_os() {
+        let text = variable.to_string_lossy();
+        if text.starts_with("SCRUTINEER_")
+            || text.starts_with("OBSERVER_")
+            || text.to_lowercase().ends_with("_proxy")
+        {
+            command.env_remove(&variable);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}

@@ -1,0 +1,15 @@
+//! Tests of the whole. What is where: the harness's documentation (`tests/src/lib.rs`).
+
+#![expect(clippy::print_stderr, reason = "a failing seed must be seen")]
+
+mod bad_input;
+mod commands;
+mod convergence;
+mod demo;
+mod exports;
+mod harness;
+mod lists;
+mod matrix;
+mod operation;
+mod people;
+mod rebuilding;
