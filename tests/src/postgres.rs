@@ -55,6 +55,17 @@ impl Postgres {
     /// # Panics
     /// When PostgreSQL is not there.
     pub fn start() -> Result<Self, String> {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with other settings, each `name=value`.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not there.
+    pub fn start_with(settings: &[&str]) -> Result<Self, String> {
         let template = template();
         let folder = tempfile::Builder::new()
             .prefix("scrutineer-pg-")
@@ -68,6 +79,9 @@ impl Postgres {
         let log = File::create(folder.join("log")).expect("a log file");
         let mut command = Command::new(bin("postgres"));
         command.arg("-D").arg(&data).arg("-k").arg(&folder);
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
         command
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))

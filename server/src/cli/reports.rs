@@ -18,7 +18,7 @@ use crate::{
         export::{self, Format, Options, Record},
     },
     error::{Error, Result},
-    store::{ledger::EntryRow, projections, quarantine as waiting},
+    store::{bulk, ledger::EntryRow, quarantine as waiting},
 };
 
 pub(super) fn report(desk: &Desk, command: Report, out: Out) -> Result<()> {
@@ -187,7 +187,7 @@ fn decide(
             Some(version) => version,
             None => {
                 let ids = [report.as_bytes().to_vec()];
-                let row = projections::reports_by_id(conn, mission.reference.no, &ids)?.pop();
+                let row = bulk::reports_by_id(conn, mission.reference.no, &ids)?.pop();
                 row.ok_or_else(|| unknown(report))?.version
             }
         };

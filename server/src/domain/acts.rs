@@ -22,7 +22,7 @@ use crate::{
     },
     error::{Error, Result},
     store::{
-        Conn, ledger,
+        Conn, bulk, ledger,
         projections::{self, ReportRow},
     },
 };
@@ -319,7 +319,7 @@ pub fn erase(
 }
 
 fn report_row(conn: &mut Conn, mission: MissionRef, report: Uuid) -> Result<ReportRow> {
-    projections::reports_by_id(conn, mission.no, &[report.as_bytes().to_vec()])?
+    bulk::reports_by_id(conn, mission.no, &[report.as_bytes().to_vec()])?
         .pop()
         .ok_or_else(|| Error::refused(Code::ReportUnknown, "no such report"))
 }
@@ -428,7 +428,7 @@ impl Act {
             clock_skew: None,
         };
         let hash = entry.hash;
-        let outcome = append(conn, mission, &[entry], &[], now)?;
+        let outcome = append(conn, &mut None, mission, &[entry], &[], now)?;
         match outcome.appended.first() {
             Some(appended) if appended.code.is_none() => Ok((appended.number, hash)),
             other => Err(Error::Internal(format!(

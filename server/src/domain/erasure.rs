@@ -10,9 +10,8 @@ use crate::{
     },
     error::{Error, Result},
     store::{
-        Conn, devices,
+        Conn, bulk, devices,
         erasures::{self as store, ErasureRow},
-        projections,
     },
 };
 
@@ -31,7 +30,7 @@ pub fn request(
 ) -> Result<ErasureRow> {
     let reason = words::reason(reason)?;
     let id = report.as_bytes().to_vec();
-    let row = projections::reports_by_id(conn, mission.no, std::slice::from_ref(&id))?
+    let row = bulk::reports_by_id(conn, mission.no, std::slice::from_ref(&id))?
         .pop()
         .ok_or_else(|| Error::refused(Code::ReportUnknown, "there is no such report"))?;
     if row.erased {

@@ -87,10 +87,15 @@ impl Stations {
     pub fn load(conn: &mut Conn, mission: i32) -> Result<Self> {
         Ok(Self {
             mission,
-            imported: projections::stations_version(conn, mission)? > 0,
+            imported: projections::register_versions(conn, mission)?.contains_key("stations"),
             box_: projections::station_box(conn, mission)?,
             points: HashMap::new(),
         })
+    }
+
+    /// How many codes were looked up.
+    pub(super) fn remembered(&self) -> usize {
+        self.points.len()
     }
 
     /// Looks stations up that have not been looked up yet.

@@ -33,10 +33,10 @@ pub fn run(conn: &mut Conn, progress: &mut dyn FnMut(u64)) -> Result<u64> {
 }
 
 fn rebuild(conn: &mut Conn, mission: MissionRef, progress: &mut dyn FnMut(u64)) -> Result<u64> {
-    ledger::lock_head(conn, mission.no)?;
+    let mut head = ledger::lock_head(conn, mission.no)?;
     projections::clear(conn, mission.no)?;
     ledger::reset_standings(conn, mission.no)?;
-    let mut projector = Projector::load(conn, mission, &[], None, None)?;
+    let mut projector = Projector::load(conn, mission, None, 0)?;
     let (mut after, mut done) = (0, 0);
     loop {
         let rows = ledger::after(conn, mission.no, after, CHUNK)?;
@@ -52,5 +52,7 @@ fn rebuild(conn: &mut Conn, mission: MissionRef, progress: &mut dyn FnMut(u64)) 
     }
     reproject_gaps(conn, mission, &mut projector)?;
     projector.save(conn)?;
+    head.held = projector.into_parts().1;
+    ledger::set_head(conn, mission.no, &head)?;
     Ok(done)
 }

@@ -21,9 +21,9 @@ use crate::{
     error::{Error, Result},
     keys::Keys,
     store::{
-        Conn, devices,
+        Conn, bulk, devices,
         ledger::{self, EntryRow},
-        projections::{self, ReportRow},
+        projections::ReportRow,
         reports_query::{self, Observer, Signer},
     },
 };
@@ -366,8 +366,7 @@ pub fn show(
     id: Uuid,
 ) -> Result<Option<(Report, Vec<HistoryEntry>)>> {
     let bytes = id.as_bytes().to_vec();
-    let Some(row) =
-        projections::reports_by_id(conn, mission.no, std::slice::from_ref(&bytes))?.pop()
+    let Some(row) = bulk::reports_by_id(conn, mission.no, std::slice::from_ref(&bytes))?.pop()
     else {
         return Ok(None);
     };

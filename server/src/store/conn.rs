@@ -63,8 +63,8 @@ impl DatabaseUrl {
             Self::Sqlite(path) => {
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
                 // busy_timeout first: the switch to WAL may itself have to wait.
-                // A large checkpoint interval keeps its stalls rare; 64 MB of
-                // WAL are kept at most once they are written back. What is
+                // A large checkpoint interval (64 MB) writes pages of the indexes
+                // back once, not for each commit that touched them. What is
                 // deleted is overwritten: an erasure must leave no words.
                 conn.batch_execute(
                     "PRAGMA busy_timeout = 10000;
@@ -75,7 +75,7 @@ impl DatabaseUrl {
                      PRAGMA secure_delete = ON;
                      PRAGMA temp_store = MEMORY;
                      PRAGMA cache_size = -16000;
-                     PRAGMA wal_autocheckpoint = 4000;
+                     PRAGMA wal_autocheckpoint = 16000;
                      PRAGMA journal_size_limit = 67108864;",
                 )
                 .map_err(ConnectionError::CouldntSetupConfiguration)?;
@@ -120,13 +120,17 @@ pub(super) fn transaction<T, E: From<diesel::result::Error>>(
         (Conn::Sqlite(inner), Begin::Write) => {
             AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN IMMEDIATE")
         }
+        // Nearly everything looks rows up by keys, or reads on in their order. A
+        // plan made while the tables were small, or without statistics, would read
+        // them whole, and be kept when they have grown.
         (Conn::Postgres(inner), Begin::Read) => AnsiTransactionManager::begin_transaction_sql(
             inner,
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = off",
         ),
-        (Conn::Postgres(inner), Begin::Write) => {
-            AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN")
-        }
+        (Conn::Postgres(inner), Begin::Write) => AnsiTransactionManager::begin_transaction_sql(
+            inner,
+            "BEGIN; SET LOCAL enable_seqscan = off",
+        ),
     }?;
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(conn)));
     match result {

@@ -147,6 +147,7 @@ pub fn insert(conn: &mut Conn, new: &NewMission<'_>) -> Result<i32> {
             ledger_heads::mission.eq(no),
             ledger_heads::number.eq(0_i64),
             ledger_heads::chain.eq(ledger::genesis(new.id).as_slice()),
+            ledger_heads::held.eq(0_i64),
         ))
         .execute(conn)?;
     Ok(no)

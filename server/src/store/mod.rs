@@ -1,6 +1,7 @@
 //! Everything that knows diesel. One closure of [`Store::read`] or
 //! [`Store::write`] is one transaction; there is no other way to a connection.
 
+pub mod bulk;
 #[expect(
     missing_docs,
     reason = "diesel derives the variants of MultiConnection"

@@ -1,5 +1,7 @@
 //! The projections' rows: what the ledger adds up to.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 
 use super::{
@@ -75,22 +77,6 @@ pub struct NewDevice {
     pub revoked_number: Option<i64>,
 }
 
-/// Reports by id.
-///
-/// # Errors
-/// The database's.
-pub fn reports_by_id(conn: &mut Conn, mission: i32, ids: &[Vec<u8>]) -> Result<Vec<ReportRow>> {
-    let mut found = Vec::new();
-    for chunk in ids.chunks(CHUNK) {
-        found.extend(
-            reports::table
-                .filter(reports::mission.eq(mission).and(reports::id.eq_any(chunk)))
-                .load::<ReportRow>(conn)?,
-        );
-    }
-    Ok(found)
-}
-
 /// Reports with a station or a place, after a number.
 ///
 /// # Errors
@@ -162,19 +148,6 @@ pub fn reproject_severities(conn: &mut Conn, mission: i32) -> Result<()> {
     Ok(())
 }
 
-/// Adds reports.
-///
-/// # Errors
-/// The database's.
-pub fn insert_reports(conn: &mut Conn, rows: &[&ReportRow]) -> Result<()> {
-    for chunk in rows.chunks(CHUNK) {
-        on_backend!(conn, |inner| diesel::insert_into(reports::table)
-            .values(chunk.to_vec())
-            .execute(inner))?;
-    }
-    Ok(())
-}
-
 /// Writes a report again.
 ///
 /// # Errors
@@ -229,7 +202,8 @@ pub fn revoke_device(conn: &mut Conn, mission: i32, id: &[u8], number: i64) -> R
 /// The database's.
 pub fn device(conn: &mut Conn, mission: i32, id: &[u8]) -> Result<Option<NewDevice>> {
     Ok(devices::table
-        .find((mission, id))
+        .filter(devices::id.eq(id))
+        .filter((devices::mission + 0).eq(mission))
         .first::<NewDevice>(conn)
         .optional()?)
 }
@@ -285,20 +259,20 @@ pub struct StationPoint {
     pub lon: Option<f64>,
 }
 
-/// The version of a mission's station register; 0 before the first import.
+/// The version of each register of a mission that has been imported.
 ///
 /// # Errors
 /// The database's.
-pub fn stations_version(conn: &mut Conn, mission: i32) -> Result<i64> {
-    Ok(registers::table
-        .filter(
-            registers::mission
-                .eq(mission)
-                .and(registers::kind.eq("stations")),
-        )
-        .select(diesel::dsl::max(registers::version))
-        .first::<Option<i64>>(conn)?
-        .unwrap_or(0))
+pub fn register_versions(conn: &mut Conn, mission: i32) -> Result<BTreeMap<String, i64>> {
+    let versions: Vec<(String, Option<i64>)> = on_backend!(conn, |inner| registers::table
+        .filter(registers::mission.eq(mission))
+        .group_by(registers::kind)
+        .select((registers::kind, diesel::dsl::max(registers::version)))
+        .load(inner))?;
+    Ok(versions
+        .into_iter()
+        .filter_map(|(kind, version)| Some((kind, version?)))
+        .collect())
 }
 
 /// The stations with these codes.
@@ -378,9 +352,10 @@ pub fn clear(conn: &mut Conn, mission: i32) -> Result<()> {
 /// Everything that a rebuild must reproduce, as text to compare.
 #[cfg(test)]
 pub fn dump(conn: &mut Conn, mission: i32) -> Result<Vec<String>> {
-    use super::{ledger::Contact, schema::entries, schema::journal_contacts};
+    use super::{bulk::Contact, schema::entries, schema::journal_contacts};
     let mut lines = Vec::new();
     let mut add = |rows: Vec<String>| lines.extend(rows);
+    add(vec![format!("{:?}", super::ledger::head(conn, mission)?)]);
     add(reports::table
         .filter(reports::mission.eq(mission))
         .order(reports::first_number)

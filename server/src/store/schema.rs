@@ -29,6 +29,7 @@ diesel::table! {
         mission -> Integer,
         number -> BigInt,
         chain -> Binary,
+        held -> BigInt,
     }
 }
 

@@ -46,8 +46,8 @@ fn codes_md() {
             Place::Problem,
             "Problems",
             "Answers of type `application/problem+json` (RFC 9457) over HTTP, where `code` holds the \
-             code; and the errors of the commands `scrutineer` and `observer`, which print the same \
-             object with `--json`. Codes that only a command gives have the status they would have.",
+             code; and the errors of the commands `scrutineer` and `observer`, which print \
+             code and message as one JSON value with `--json`. Codes that only a command gives have the status they would have.",
         ),
         (
             Place::Quarantine,

@@ -67,6 +67,7 @@ fn write_accreditations(path: &Path) -> Result<(), Error> {
 
 fn file(world: &World, requests: &[Request]) -> Result<(), Error> {
     let app = &world.app;
+    let mut registers = None;
     for group in requests.chunks(100) {
         let mut entries = Vec::new();
         for request in group {
@@ -75,7 +76,7 @@ fn file(world: &World, requests: &[Request]) -> Result<(), Error> {
         }
         let now = app.host.now();
         app.store
-            .write(|conn| append(conn, world.mission, &entries, &[], now))?;
+            .write(|conn| append(conn, &mut registers, world.mission, &entries, &[], now))?;
     }
     Ok(())
 }

@@ -161,13 +161,17 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<(),
     }
 }
 
-pub(super) fn print(connections: usize, figures: &mut [Figures], bound: f64) {
+/// `bound` is that of commits of 1,000, `group` that of commits of as many
+/// reports as can be on their way at once.
+pub(super) fn print(connections: usize, figures: &mut [Figures], bound: f64, group: f64) {
     let of = |pick: fn(&Figures) -> f64| median(&mut figures.iter().map(pick).collect::<Vec<_>>());
     let rate = of(|f| f.rate);
     println!(
-        "{connections:>3} connections: {rate:>6.0} reports/s, {:.0} % of the bound; p50 {:.1} ms, p99 {:.1} ms; \
+        "{connections:>3} connections: {rate:>6.0} reports/s, {:.0} % of the bound, {:.0} % of the one with {} a commit ({group:.0}/s); p50 {:.1} ms, p99 {:.1} ms; \
          memory {:.0} MB at rest, {:.0} MB at peak; start {:.3} s",
         rate / bound * 100.0,
+        rate / group * 100.0,
+        connections * PER_EXCHANGE,
         of(|f| f.p50),
         of(|f| f.p99),
         of(|f| f.rest),

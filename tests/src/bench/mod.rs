@@ -28,6 +28,15 @@ use clap::Parser;
 
 use crate::postgres::Postgres;
 
+/// What `docs/operating.md` recommends, for 1 GB of memory.
+const POSTGRES: [&str; 5] = [
+    "shared_buffers=256MB",
+    "max_wal_size=4GB",
+    "min_wal_size=512MB",
+    "checkpoint_timeout=15min",
+    "autovacuum=on",
+];
+
 #[derive(Parser)]
 #[command(about = "Measures the server on both databases")]
 struct Options {
@@ -60,6 +69,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Connections that send at the same time.
+const CONNECTIONS: [usize; 3] = [8, 16, 64];
+/// Rows of one commit of the bound.
+const COMMIT: usize = 1_000;
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 fn run(options: &Options) -> Result<(), Error> {
@@ -72,7 +86,7 @@ fn run(options: &Options) -> Result<(), Error> {
         })?;
     }
     if wanted("postgres") {
-        let cluster = Postgres::start()?;
+        let cluster = Postgres::start_with(&POSTGRES)?;
         measure(options, "PostgreSQL", &|name| {
             Ok(cluster.create_database(name)?)
         })?;
@@ -86,24 +100,34 @@ fn measure(
     database: &dyn Fn(&str) -> Result<String, Error>,
 ) -> Result<(), Error> {
     println!("\n== {name}");
-    let mut bounds = Vec::new();
-    let mut rates: Vec<(usize, Vec<load::Figures>)> = [8, 16, 64]
-        .map(|connections| (connections, Vec::new()))
-        .into();
+    let (mut alone, mut bounds) = (Vec::new(), Vec::new());
+    let mut rates = CONNECTIONS.map(|connections| (connections, Vec::new(), Vec::new()));
     for round in 0..options.rounds {
-        bounds.push(bound::measure(
-            &database(&format!("source{round}"))?,
-            &database(&format!("bound{round}"))?,
-            options.reports,
-        )?);
-        for (connections, figures) in &mut rates {
+        let url = database(&format!("source{round}"))?;
+        let (source, rate) = bound::Source::create(&url, options.reports)?;
+        alone.push(rate);
+        let url = database(&format!("bound{round}"))?;
+        bounds.push(source.bound(&url, COMMIT)?);
+        for (connections, groups, figures) in &mut rates {
+            let url = database(&format!("bound{round}x{connections}"))?;
+            groups.push(source.bound(&url, *connections * data::PER_EXCHANGE)?);
             let url = database(&format!("load{round}x{connections}"))?;
             figures.push(load::measure(&url, options.reports, *connections)?);
         }
     }
-    let bound = bound::print(&mut bounds);
-    for (connections, figures) in &mut rates {
-        load::print(*connections, figures, bound);
+    let bound = median(&mut bounds);
+    println!(
+        "bound (verify strictly + insert the same rows, {COMMIT} a commit): {bound:.0} reports/s"
+    );
+    let of =
+        |pick: fn(&bound::Alone) -> f64| median(&mut alone.iter().map(pick).collect::<Vec<_>>());
+    println!(
+        "  in one thread: the server's pipeline without HTTP {:.0}/s, verifying alone {:.0}/s",
+        of(|alone| alone.pipeline),
+        of(|alone| alone.verify)
+    );
+    for (connections, groups, figures) in &mut rates {
+        load::print(*connections, figures, bound, median(groups));
     }
     if !options.ingest_only {
         files::measure(&database("files")?, options.rows)?;

@@ -12,7 +12,48 @@ use tests::{
     site::Site,
 };
 
-on_both_databases!(filters, pages_stay_stable_while_reports_arrive);
+on_both_databases!(
+    filters,
+    pages_stay_stable_while_reports_arrive,
+    an_import_counts_from_the_next_report_on
+);
+
+/// The server keeps what it has read of the registers; an import by another
+/// process must reach it.
+fn an_import_counts_from_the_next_report_on(kind: Kind) {
+    let site = Site::new(kind);
+    let mission = site.small_mission("Registers");
+    let _server = site.start();
+    let coordinator = site.console(mission, "coordinator");
+    let mut phone = Phone::enrolled(&site, mission, "D-1");
+    let mut filed = |text: &str| {
+        let entry = phone.file(&ReportFields {
+            category: Some("brought_later".into()),
+            station: Patch::Set("99-1".into()),
+            ..report(text)
+        });
+        let _ = phone.send(&[&entry]);
+        let path = format!("/v1/reports/{}", phone::subject(&entry));
+        coordinator.get(&path).ok()["report"].clone()
+    };
+    let before = filed("before");
+    assert_eq!(before["severity"], Value::Null);
+    assert_eq!(before["flags"], json!(["unlisted_station"]));
+    let stations = site.file(
+        "later.csv",
+        "code,name,constituency_no,constituency_name,lat,lon,registered_voters\n\
+         99-1,Brought later,99,Later,40.1,48.1,100\n",
+    );
+    site.import("stations", &stations, mission);
+    let categories = site.file(
+        "categories.csv",
+        "stage,code,definition,severity\nvoting,brought_later,Brought later,high\n",
+    );
+    site.import("categories", &categories, mission);
+    let after = filed("after");
+    assert_eq!(after["severity"], "high");
+    assert_eq!(after["flags"], json!([]));
+}
 
 fn filters(kind: Kind) {
     let site = Site::new(kind);

@@ -399,6 +399,31 @@ fn the_schemas_are_the_same() {
     }
 }
 
+/// PostgreSQL's planner, without statistics, once read half the mission for each
+/// batch (docs/adr/0006). The tests' cluster never analyses its tables.
+#[test]
+fn ingest_reads_what_it_needs_without_statistics() {
+    const REPORTS: i64 = 1_000;
+    let site = Site::new(Kind::Postgres);
+    let mission = site.small_mission("Plans");
+    let server = site.start();
+    let mut phone = Phone::enrolled(&site, mission, "D-1");
+    for _ in 0..REPORTS / 50 {
+        let entries: Vec<_> = (0..50)
+            .map(|turn| phone.file_text(&format!("{turn}")))
+            .collect();
+        let _ = phone.send(&entries.iter().collect::<Vec<_>>());
+    }
+    // Its connections' counts are known once they have ended.
+    server.stop();
+    let read = site.database.count(
+        "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables
+         WHERE relname IN ('entries', 'reports')",
+    );
+    assert!(read <= 2 * REPORTS, "{read} rows read to file {REPORTS}");
+    assert_eq!(site.database.count("SELECT count(*) FROM reports"), REPORTS);
+}
+
 /// Two servers that start at once on a new database migrate it once.
 #[test]
 fn starting_together() {

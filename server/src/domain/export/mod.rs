@@ -19,8 +19,7 @@ use crate::{
     domain::{acts::Office, missions::Mission, reports::Filter},
     error::{Error, Result},
     store::{
-        Conn, exports as store, ledger::EntryRow, projections, projections::ReportRow,
-        reports_query,
+        Conn, bulk, exports as store, ledger::EntryRow, projections::ReportRow, reports_query,
     },
 };
 
@@ -156,7 +155,7 @@ pub fn one(
     names: bool,
 ) -> Result<Option<Value>> {
     let ids = [report.as_bytes().to_vec()];
-    let row = projections::reports_by_id(conn, mission.reference.no, &ids)?.pop();
+    let row = bulk::reports_by_id(conn, mission.reference.no, &ids)?.pop();
     let Some(row) = row else { return Ok(None) };
     let options = Options {
         names,

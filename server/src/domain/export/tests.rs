@@ -19,7 +19,7 @@ use crate::{
         missions::{self, Wish},
     },
     keys::Keys,
-    store::{DatabaseUrl, Store, projections, registers},
+    store::{DatabaseUrl, Store, bulk, registers},
 };
 
 /// One mission with two observers and a handful of reports of every fate.
@@ -177,6 +177,7 @@ impl World {
             .write(|conn| {
                 ledger::append(
                     conn,
+                    &mut None,
                     self.mission.reference,
                     &batch.entries,
                     &batch.contacts,
@@ -192,9 +193,7 @@ impl World {
         self.store
             .write(|conn| {
                 let ids = [report.as_bytes().to_vec()];
-                let row = projections::reports_by_id(conn, mission.no, &ids)?
-                    .pop()
-                    .unwrap();
+                let row = bulk::reports_by_id(conn, mission.no, &ids)?.pop().unwrap();
                 let decision = Decision {
                     to: to.into(),
                     version: row.version,

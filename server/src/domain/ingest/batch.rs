@@ -15,14 +15,15 @@ use crate::{
     clock::Host,
     domain::{
         acts::MissionRef,
-        ledger::{Appended, Contacted, Incoming, append, append_carefully},
+        ledger::{Appended, Contacted, Incoming, Registers, append, append_carefully},
     },
     error::{Error, Result},
     store::Store,
 };
 
-/// Entries of one commit, at most: bounds its time and memory.
-const COMMIT_ENTRIES: usize = 1_000;
+/// Entries of one commit, at most: bounds its time and memory. Small enough that
+/// others are verified meanwhile, instead of everybody waiting for one commit.
+const COMMIT_ENTRIES: usize = 320;
 /// Requests that may wait for one mission; beyond that the server sheds.
 const WAITING: usize = 2_048;
 
@@ -144,6 +145,7 @@ impl Batcher {
 
 fn commit_all(store: &Store, host: &Host, mission: MissionRef, queue: &mpsc::Receiver<Job>) {
     let mut kept = None;
+    let mut registers = None;
     while let Some(first) = kept.take().or_else(|| queue.recv().ok()) {
         let mut jobs = vec![first];
         let mut waiting = jobs[0].batch.entries.len();
@@ -158,7 +160,7 @@ fn commit_all(store: &Store, host: &Host, mission: MissionRef, queue: &mpsc::Rec
         metrics::histogram!("scrutineer_commit_entries")
             .record(f64::from(u32::try_from(waiting).unwrap_or(u32::MAX)));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            commit(store, host, mission, &mut jobs)
+            commit(store, host, mission, &mut registers, &mut jobs)
         }))
         .unwrap_or_else(|_| {
             Err(Error::Internal(
@@ -173,6 +175,7 @@ fn commit(
     store: &Store,
     host: &Host,
     mission: MissionRef,
+    registers: &mut Option<Registers>,
     jobs: &mut [Job],
 ) -> Result<crate::domain::ledger::Outcome> {
     let entries: Vec<Incoming> = jobs
@@ -184,10 +187,10 @@ fn commit(
         .flat_map(|job| std::mem::take(&mut job.batch.contacts))
         .collect();
     let now = host.now();
-    match store.write(|conn| append(conn, mission, &entries, &contacts, now)) {
+    match store.write(|conn| append(conn, registers, mission, &entries, &contacts, now)) {
         Err(Error::Database(error)) if !crate::error::is_unavailable(&error) => {
             tracing::warn!(%error, entries = entries.len(), "a batch failed; looking for the entry that did it");
-            store.write(|conn| append_carefully(conn, mission, &entries, &contacts, now))
+            store.write(|conn| append_carefully(conn, registers, mission, &entries, &contacts, now))
         }
         other => other,
     }

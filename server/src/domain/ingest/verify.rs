@@ -7,7 +7,7 @@ use protocol::{
     codes::Code,
     entry::{CheckIn, DEVICE_TYP, Kind, Read, ReadError, ReportFields, SdJwt, WireEntry},
     ids::{EntryHash, MissionId},
-    jose::{Jwk, JwsError, PublicKey},
+    jose::{Header, Jwk, JwsError, PublicKey},
 };
 use uuid::Uuid;
 
@@ -65,24 +65,25 @@ impl DeviceKeys {
     ) -> Result<Vec<Checked>> {
         let mut parsed = Vec::with_capacity(entries.len());
         let mut wanted = HashMap::new();
+        let mut headers = Headers::default();
         for wire in entries {
-            let hash = hash_of_texts(wire);
-            let entry = SdJwt::from_wire(wire).and_then(|sd_jwt| Ok((sd_jwt.header()?, sd_jwt)));
-            if let Ok((header, _)) = &entry {
-                wanted
-                    .entry(header.kid.clone())
-                    .or_insert_with(|| self.0.get(&header.kid));
-            }
-            parsed.push((hash, entry));
+            let entry = SdJwt::from_wire(wire).and_then(|entry| {
+                let header = headers.read(&entry)?;
+                if !wanted.contains_key(&header.kid) {
+                    wanted.insert(header.kid.clone(), self.0.get(&header.kid));
+                }
+                Ok((header, entry))
+            });
+            parsed.push(entry.map_err(|error| (hash_of_texts(wire), error)));
         }
         self.look_up(store, &mut wanted)?;
         Ok(parsed
             .into_iter()
-            .map(|(hash, entry)| match entry {
-                Err(error) => Checked::Refused(hash, refusal(&error)),
-                Ok((header, sd_jwt)) => match wanted.get(&header.kid).and_then(Option::as_ref) {
-                    None => Checked::Refused(hash, unknown_key(&header.alg)),
-                    Some(key) => verify(key, sd_jwt, hash, clock_skew),
+            .map(|entry| match entry {
+                Err((hash, error)) => Checked::Refused(hash, refusal(&error)),
+                Ok((header, entry)) => match wanted.get(&header.kid).and_then(Option::as_ref) {
+                    None => Checked::Refused(entry.hash(), unknown_key(&header.alg)),
+                    Some(key) => verify(key, &header, entry, clock_skew),
                 },
             })
             .collect())
@@ -124,13 +125,31 @@ impl DeviceKeys {
     }
 }
 
+/// One phone's entries have one header, text for text: it is read once.
+#[derive(Default)]
+struct Headers(Option<(String, Arc<Header>)>);
+
+impl Headers {
+    fn read(&mut self, entry: &SdJwt) -> std::result::Result<Arc<Header>, ReadError> {
+        match &self.0 {
+            Some((text, header)) if text == entry.header_text() => Ok(header.clone()),
+            _ => {
+                let header = Arc::new(entry.header()?);
+                self.0 = Some((entry.header_text().to_owned(), header.clone()));
+                Ok(header)
+            }
+        }
+    }
+}
+
 fn verify(
     key: &Arc<DeviceKey>,
+    header: &Header,
     sd_jwt: SdJwt,
-    hash: EntryHash,
     clock_skew: Option<i64>,
 ) -> Checked {
-    if let Err(error) = sd_jwt.verify(&key.key, DEVICE_TYP) {
+    let hash = sd_jwt.hash();
+    if let Err(error) = sd_jwt.verify_under(header, &key.key, DEVICE_TYP) {
         return Checked::Refused(hash, refusal(&error));
     }
     let (read, verdict) = match sd_jwt.read() {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     gaps::{self, Contacted},
     project::{Effect, Projector, Subject},
+    registers::Registers,
 };
 use crate::{
     clock::Micros,
@@ -22,7 +23,8 @@ use crate::{
     error::{Error, Result},
     store::{
         Conn,
-        ledger::{self, EntryRow, Known},
+        bulk::{self, Known},
+        ledger::{self, EntryRow, Head},
         savepoint,
     },
 };
@@ -83,22 +85,26 @@ pub struct Outcome {
 }
 
 /// Appends entries and projects them, all in the running transaction.
+/// `registers` are kept from one batch to the next; `None` will do.
 ///
 /// # Errors
 /// The database's; then nothing of it may be committed.
 pub fn append(
     conn: &mut Conn,
+    registers: &mut Option<Registers>,
     mission: MissionRef,
     entries: &[Incoming],
     contacts: &[Contacted],
     now: Micros,
 ) -> Result<Outcome> {
-    let mut run = Run::start(conn, mission, entries, now)?;
+    let mut run = Run::start(conn, registers.take(), mission, entries, now)?;
     let mut appended = Vec::with_capacity(entries.len());
     for entry in entries {
         appended.push(run.one(conn, entry)?);
     }
-    run.finish(conn, contacts, appended)
+    let (outcome, kept) = run.finish(conn, contacts, appended)?;
+    *registers = Some(kept);
+    Ok(outcome)
 }
 
 /// As [`append`], for a batch that failed: bisects it under savepoints until
@@ -110,26 +116,31 @@ pub fn append(
 /// not available.
 pub fn append_carefully(
     conn: &mut Conn,
+    registers: &mut Option<Registers>,
     mission: MissionRef,
     entries: &[Incoming],
     contacts: &[Contacted],
     now: Micros,
 ) -> Result<Outcome> {
-    match savepoint(conn, |conn| append(conn, mission, entries, contacts, now)) {
+    match savepoint(conn, |conn| {
+        append(conn, registers, mission, entries, contacts, now)
+    }) {
         Err(Error::Database(error)) if !crate::error::is_unavailable(&error) => {
             if let [entry] = entries {
                 let mut bare = entry.clone();
                 bare.read = None;
                 bare.verdict = Some(Code::NotProcessable);
                 tracing::error!(entry = %entry.hash, %error, "an entry cannot be processed; kept in quarantine");
-                return savepoint(conn, |conn| append(conn, mission, &[bare], &[], now));
+                return savepoint(conn, |conn| {
+                    append(conn, registers, mission, &[bare], &[], now)
+                });
             }
             if entries.is_empty() {
                 return Err(error.into());
             }
             let (first, second) = entries.split_at(entries.len() / 2);
-            let mut left = append_carefully(conn, mission, first, &[], now)?;
-            let right = append_carefully(conn, mission, second, contacts, now)?;
+            let mut left = append_carefully(conn, registers, mission, first, &[], now)?;
+            let right = append_carefully(conn, registers, mission, second, contacts, now)?;
             left.appended.extend(right.appended);
             Ok(Outcome {
                 appended: left.appended,
@@ -145,84 +156,95 @@ struct Run {
     now: Micros,
     number: i64,
     chain: Chain,
-    known: HashMap<Vec<u8>, Known>,
+    known: HashMap<EntryHash, Status>,
     revoked: HashSet<Vec<u8>>,
     places: HashMap<Place, Vec<Uuid>>,
     rows: Vec<EntryRow>,
     projector: Projector,
-    journals: HashSet<Uuid>,
+    /// The journals of the batch, and what it adds to them.
+    brought: HashMap<Uuid, Vec<i64>>,
+}
+
+/// What is known of an entry.
+#[derive(Clone, Copy)]
+struct Status {
+    number: i64,
+    standing: &'static str,
+    code: Option<Code>,
+}
+
+/// What a batch names, to be looked up at once.
+#[derive(Default)]
+struct Names {
+    hashes: Vec<Vec<u8>>,
+    subjects: HashSet<Uuid>,
+    devices: HashSet<Uuid>,
+    /// The places that the batch brings, by journal.
+    seqs: HashMap<Uuid, Vec<i64>>,
+}
+
+impl Names {
+    fn of(entries: &[Incoming]) -> Self {
+        let mut names = Self::default();
+        names.hashes.reserve(entries.len());
+        for entry in entries {
+            names.hashes.push(entry.hash.0.to_vec());
+            if let Origin::Device { device, .. } = entry.origin {
+                names.devices.insert(device);
+            }
+            let Some(read) = &entry.read else { continue };
+            names.subjects.insert(read.payload.subject.0);
+            names
+                .hashes
+                .extend(read.payload.base.map(|base| base.0.to_vec()));
+            if let Some((journal, seq)) = place_of(read) {
+                names.seqs.entry(journal).or_default().push(seq);
+            }
+        }
+        // In order, neighbours in an index are looked up one after the other.
+        names.hashes.sort_unstable();
+        names.hashes.dedup();
+        names
+    }
+
+    fn devices(&self) -> Vec<Vec<u8>> {
+        self.devices
+            .iter()
+            .map(|id| id.as_bytes().to_vec())
+            .collect()
+    }
+
+    /// Each journal and the first place that the batch brings of it.
+    fn journals(&self) -> Vec<(Vec<u8>, i64)> {
+        self.seqs
+            .iter()
+            .filter_map(|(journal, seqs)| Some((journal.as_bytes().to_vec(), *seqs.iter().min()?)))
+            .collect()
+    }
 }
 
 impl Run {
     fn start(
         conn: &mut Conn,
+        registers: Option<Registers>,
         mission: MissionRef,
         entries: &[Incoming],
         now: Micros,
     ) -> Result<Self> {
         let head = ledger::lock_head(conn, mission.no)?;
-        let mut hashes: Vec<Vec<u8>> = Vec::with_capacity(entries.len());
-        let mut subjects = HashSet::new();
-        let mut devices = HashSet::new();
-        let mut first_seq: HashMap<Uuid, i64> = HashMap::new();
-        for entry in entries {
-            hashes.push(entry.hash.0.to_vec());
-            if let Origin::Device { device, .. } = entry.origin {
-                devices.insert(device.as_bytes().to_vec());
-            }
-            if let Some(read) = &entry.read {
-                subjects.insert(read.payload.subject.0);
-                hashes.extend(read.payload.base.map(|base| base.0.to_vec()));
-                if let Some((journal, seq)) = place_of(read) {
-                    first_seq
-                        .entry(journal)
-                        .and_modify(|first| *first = seq.min(*first))
-                        .or_insert(seq);
-                }
-            }
-        }
-        hashes.sort_unstable();
-        hashes.dedup();
-        let known = ledger::known(conn, mission.no, &hashes)?
+        let names = Names::of(entries);
+        let known = bulk::known(conn, mission.no, &names.hashes)?
             .into_iter()
-            .map(|known| (known.hash.clone(), known))
-            .collect();
-        let devices: Vec<_> = devices.into_iter().collect();
-        let revoked = ledger::revoked(conn, mission.no, &devices)?
-            .into_iter()
-            .collect();
-        let mut places: HashMap<_, Vec<_>> = HashMap::new();
-        if let Some(first) = first_seq.values().min() {
-            let journals: Vec<_> = first_seq
-                .keys()
-                .map(|journal| journal.as_bytes().to_vec())
-                .collect();
-            for place in ledger::places(conn, mission.no, &journals, *first)? {
-                let id = |bytes: &Option<Vec<u8>>| bytes.as_deref().and_then(uuid_of);
-                if let (Some(device), Some(journal), Some(seq)) =
-                    (id(&place.device), id(&place.journal), place.seq)
-                {
-                    let subject = id(&place.subject).unwrap_or_default();
-                    places
-                        .entry((device, journal, seq))
-                        .or_default()
-                        .push(subject);
-                }
-            }
-        }
-        let subjects: Vec<Uuid> = subjects.into_iter().collect();
-        let codes = |name: &'static str| {
-            entries
-                .iter()
-                .filter_map(move |entry| entry.read.as_ref()?.body.get(name)?.as_str())
-        };
-        let projector = Projector::load(
-            conn,
-            mission,
-            &subjects,
-            codes("station"),
-            codes("category"),
-        )?;
+            .map(|known| Ok((hash_of(&known.hash)?, status_of(&known)?)))
+            .collect::<Result<_>>()?;
+        let revoked = bulk::revoked(conn, mission.no, &names.devices())?;
+        let places = taken_places(conn, mission, &names.journals())?;
+        let mut projector = Projector::load(conn, mission, registers, head.held)?;
+        let bodies = || entries.iter().filter_map(|entry| entry.read.as_ref());
+        let member = |name: &'static str| bodies().filter_map(|read| read.body.get(name)?.as_str());
+        projector.prepare(conn, &names.hashes, member("station"), member("category"))?;
+        let subjects: Vec<Uuid> = names.subjects.into_iter().collect();
+        projector.fetch(conn, &subjects)?;
         Ok(Self {
             mission,
             now,
@@ -232,17 +254,21 @@ impl Run {
                 .try_into()
                 .map_err(|_| Error::Internal("a chain value is not 32 bytes".into()))?,
             known,
-            revoked,
+            revoked: revoked.into_iter().collect(),
             places,
             rows: Vec::with_capacity(entries.len()),
             projector,
-            journals: first_seq.into_keys().collect(),
+            brought: names
+                .seqs
+                .into_keys()
+                .map(|journal| (journal, Vec::new()))
+                .collect(),
         })
     }
 
     fn one(&mut self, conn: &mut Conn, entry: &Incoming) -> Result<Appended> {
-        if let Some(known) = self.known.get(entry.hash.0.as_slice()).cloned() {
-            return self.again(conn, entry, &known);
+        if let Some(known) = self.known.get(&entry.hash).copied() {
+            return self.again(conn, entry, known);
         }
         let number = self.number + 1;
         let chain = extend(
@@ -258,7 +284,7 @@ impl Run {
             (Some(read), None) => {
                 let base_applied = read.payload.base.and_then(|base| {
                     self.known
-                        .get(base.0.as_slice())
+                        .get(&base)
                         .map(|known| known.standing == "applied")
                 });
                 let subject = Subject {
@@ -280,6 +306,9 @@ impl Run {
         };
         self.number = number;
         self.chain = chain;
+        if let Some((journal, seq)) = entry.read.as_ref().and_then(place_of) {
+            self.brought.entry(journal).or_default().push(seq);
+        }
         self.rows.push(row(
             self.mission,
             entry,
@@ -290,21 +319,21 @@ impl Run {
             code,
         ));
         self.known.insert(
-            entry.hash.0.to_vec(),
-            Known {
-                hash: entry.hash.0.to_vec(),
+            entry.hash,
+            Status {
                 number,
-                standing: standing.to_owned(),
-                quarantine: code.map(|code| code.name().to_owned()),
+                standing,
+                code,
             },
         );
         if fork {
             self.flag_fork(conn, entry)?;
         }
         if standing == "held" {
-            self.projector.note_held();
+            let base = entry.read.as_ref().and_then(|read| read.payload.base);
+            self.projector.note_held(base);
         }
-        if standing == "applied" {
+        if standing == "applied" && self.projector.is_awaited(&entry.hash) {
             self.release(conn, entry.hash)?;
         }
         let outcome = match standing {
@@ -322,9 +351,8 @@ impl Run {
 
     /// An entry that the ledger holds. One that had come without some of its
     /// disclosures is completed by a copy that has them all.
-    fn again(&mut self, conn: &mut Conn, entry: &Incoming, known: &Known) -> Result<Appended> {
-        let code = known.quarantine.as_deref().and_then(Code::from_name);
-        let completes = code == Some(Code::DisclosureMissing)
+    fn again(&mut self, conn: &mut Conn, entry: &Incoming, known: Status) -> Result<Appended> {
+        let completes = known.code == Some(Code::DisclosureMissing)
             && known.standing == "quarantined"
             && entry.read.as_ref().is_some_and(|read| read.withheld == 0);
         if completes {
@@ -341,7 +369,7 @@ impl Run {
         Ok(Appended {
             outcome: OutcomeKind::AlreadyStored,
             number: known.number,
-            code,
+            code: known.code,
             fork: false,
         })
     }
@@ -391,8 +419,8 @@ impl Run {
             .projector
             .release(conn, &mut self.rows, hash, self.number, self.now)?;
         for (hash, standing) in released {
-            if let Some(known) = self.known.get_mut(hash.0.as_slice()) {
-                standing.clone_into(&mut known.standing);
+            if let Some(known) = self.known.get_mut(&hash) {
+                known.standing = standing;
             }
         }
         Ok(())
@@ -403,28 +431,71 @@ impl Run {
         conn: &mut Conn,
         contacts: &[Contacted],
         appended: Vec<Appended>,
-    ) -> Result<Outcome> {
-        ledger::insert(conn, &self.rows)?;
+    ) -> Result<(Outcome, Registers)> {
+        bulk::insert_entries(conn, &self.rows)?;
         let mut projector = self.projector;
         projector.save(conn)?;
-        if !self.rows.is_empty() {
-            ledger::set_head(conn, self.mission.no, self.number, &self.chain)?;
-        }
         gaps::update(
             conn,
             self.mission,
             contacts,
-            &self.journals,
+            &self.brought,
             &mut projector,
             self.now,
         )?;
         projector.save(conn)?;
-        Ok(Outcome {
+        let (registers, held) = projector.into_parts();
+        if !self.rows.is_empty() {
+            let head = Head {
+                number: self.number,
+                chain: self.chain.to_vec(),
+                held,
+            };
+            ledger::set_head(conn, self.mission.no, &head)?;
+        }
+        let outcome = Outcome {
             appended,
             number: self.number,
             chain: self.chain,
-        })
+        };
+        Ok((outcome, registers))
     }
+}
+
+/// The places of these journals that are taken, and by entries about what.
+fn taken_places(
+    conn: &mut Conn,
+    mission: MissionRef,
+    journals: &[(Vec<u8>, i64)],
+) -> Result<HashMap<Place, Vec<Uuid>>> {
+    let mut places: HashMap<Place, Vec<Uuid>> = HashMap::new();
+    for place in bulk::places(conn, mission.no, journals)? {
+        let id = |bytes: &Option<Vec<u8>>| bytes.as_deref().and_then(uuid_of);
+        if let (Some(device), Some(journal), Some(seq)) =
+            (id(&place.device), id(&place.journal), place.seq)
+        {
+            let subject = id(&place.subject).unwrap_or_default();
+            places
+                .entry((device, journal, seq))
+                .or_default()
+                .push(subject);
+        }
+    }
+    Ok(places)
+}
+
+fn status_of(known: &Known) -> Result<Status> {
+    let standing = ["applied", "held", "quarantined"]
+        .into_iter()
+        .find(|standing| *standing == known.standing)
+        .ok_or_else(|| {
+            Error::Internal(format!("ledger number {} has no standing", known.number))
+        })?;
+    Ok(Status {
+        number: known.number,
+        standing,
+        code: known.quarantine.as_deref().and_then(Code::from_name),
+    })
 }
 
 fn row(

@@ -15,7 +15,7 @@ use crate::{
     domain::acts::MissionRef,
     error::{Error, Result},
     store::{
-        Conn,
+        Conn, bulk,
         ledger::{self, EntryRow},
         projections,
     },
@@ -53,7 +53,7 @@ impl Projector {
         self.fetch(conn, &[read.payload.subject.0])?;
         let base_applied = match read.payload.base {
             None => None,
-            Some(base) => ledger::known(conn, self.mission.no, &[base.0.to_vec()])?
+            Some(base) => bulk::known(conn, self.mission.no, &[base.0.to_vec()])?
                 .first()
                 .map(|known| known.standing == "applied" && known.number <= cause.processed),
         };
@@ -65,7 +65,9 @@ impl Projector {
         };
         let standing = standing_of(self.apply(conn, &subject, &read)?);
         ledger::set_standing(conn, self.mission.no, row.number, standing)?;
-        self.any_held |= standing == "held";
+        if standing == "held" {
+            self.note_held(read.payload.base);
+        }
         Ok(standing)
     }
 
@@ -80,12 +82,12 @@ impl Projector {
         now: Micros,
     ) -> Result<Vec<(EntryHash, &'static str)>> {
         let mut done = Vec::new();
-        if !self.any_held {
+        if self.held == 0 {
             return Ok(done);
         }
         let mut bases = vec![hash];
         while let Some(base) = bases.pop() {
-            let mut waiting = ledger::waiting_for(conn, self.mission.no, &[base.0.to_vec()])?;
+            let mut waiting = ledger::waiting_for(conn, self.mission.no, &base.0)?;
             waiting.extend(
                 rows.iter()
                     .filter(|row| {
@@ -105,6 +107,7 @@ impl Projector {
                 };
                 let effect = self.apply(conn, &subject, &read)?;
                 let standing = standing_of(effect);
+                self.held -= i64::from(standing != "held");
                 match rows.iter_mut().find(|other| other.number == row.number) {
                     Some(other) => standing.clone_into(&mut other.standing),
                     None => ledger::set_standing(conn, self.mission.no, row.number, standing)?,

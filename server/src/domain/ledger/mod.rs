@@ -9,6 +9,7 @@ mod append;
 mod gaps;
 mod late;
 mod project;
+mod registers;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -17,4 +18,5 @@ pub use append::{Appended, Incoming, Origin, Outcome, append, append_carefully};
 pub use gaps::{Contacted, reproject_gaps};
 pub(crate) use late::read_row;
 pub use project::Projector;
+pub use registers::Registers;
 pub use replay::replay;

@@ -14,18 +14,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    append::{Origin, uuid_of},
+    append::{Origin, hash_of, uuid_of},
     late::parse_row,
+    registers::Registers,
 };
 use crate::{
-    domain::{
-        acts::MissionRef,
-        flags::{self, Stations},
-        status, text,
-    },
+    domain::{acts::MissionRef, flags, status, text},
     error::{Error, Result},
     store::{
-        Conn, ledger,
+        Conn, bulk, ledger,
         projections::{self, CheckInRow, NewDevice, ReportRow},
     },
 };
@@ -64,45 +61,77 @@ pub(crate) enum Effect {
 #[derive(Debug)]
 pub struct Projector {
     pub(super) mission: MissionRef,
-    stations: Stations,
-    severities: HashMap<String, Option<String>>,
+    registers: Registers,
     reports: HashMap<Uuid, State>,
     check_ins: Vec<CheckInRow>,
     journals: HashSet<Uuid>,
-    pub(super) any_held: bool,
+    /// How many entries of the ledger wait for their base.
+    pub(super) held: i64,
+    /// For which entries of the running batch others wait.
+    awaited: HashSet<EntryHash>,
 }
 
 #[derive(Debug)]
 struct State {
     row: ReportRow,
-    saved: Option<ReportRow>,
+    stored: bool,
+    changed: bool,
 }
 
 impl Projector {
-    /// Loads what applying entries about these subjects needs.
+    /// Begins with no report loaded. `kept` may have served a batch before;
+    /// `held` is how many entries of the ledger wait.
     ///
     /// # Errors
     /// The database's.
-    pub fn load<'a>(
+    pub fn load(
         conn: &mut Conn,
         mission: MissionRef,
-        subjects: &[Uuid],
-        station_codes: impl IntoIterator<Item = &'a str>,
-        categories: impl IntoIterator<Item = &'a str>,
+        kept: Option<Registers>,
+        held: i64,
     ) -> Result<Self> {
-        let mut projector = Self {
+        Ok(Self {
             mission,
-            stations: Stations::load(conn, mission.no)?,
-            severities: HashMap::new(),
+            registers: Registers::current(conn, mission, kept)?,
             reports: HashMap::new(),
             check_ins: Vec::new(),
             journals: HashSet::new(),
-            any_held: ledger::any_held(conn, mission.no)?,
-        };
-        projector.fetch(conn, subjects)?;
-        projector.stations.fetch(conn, station_codes)?;
-        projector.fetch_severities(conn, categories)?;
-        Ok(projector)
+            held,
+            awaited: HashSet::new(),
+        })
+    }
+
+    /// Looks up for which of these entries others wait, and what the registers
+    /// say of these stations and categories: all at once, not one by one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) fn prepare<'a>(
+        &mut self,
+        conn: &mut Conn,
+        hashes: &[Vec<u8>],
+        stations: impl IntoIterator<Item = &'a str>,
+        categories: impl IntoIterator<Item = &'a str>,
+    ) -> Result<()> {
+        if self.held > 0 {
+            let awaited = bulk::awaited(conn, self.mission.no, hashes)?;
+            for base in awaited.iter().flatten() {
+                self.awaited.insert(hash_of(base)?);
+            }
+        }
+        self.registers.fetch_stations(conn, stations)?;
+        self.registers.fetch_severities(conn, categories)
+    }
+
+    /// Whether entries wait for this one of the running batch.
+    pub(super) fn is_awaited(&self, hash: &EntryHash) -> bool {
+        self.held > 0 && self.awaited.contains(hash)
+    }
+
+    /// The registers, for the next batch, and how many entries wait.
+    #[must_use]
+    pub fn into_parts(self) -> (Registers, i64) {
+        (self.registers, self.held)
     }
 
     /// Loads reports that are not loaded yet.
@@ -115,41 +144,17 @@ impl Projector {
             .filter(|id| !self.reports.contains_key(id))
             .map(|id| id.as_bytes().to_vec())
             .collect();
-        for row in projections::reports_by_id(conn, self.mission.no, &missing)? {
+        for row in bulk::reports_by_id(conn, self.mission.no, &missing)? {
             if let Some(id) = uuid_of(&row.id) {
                 self.reports.insert(
                     id,
                     State {
-                        saved: Some(row.clone()),
                         row,
+                        stored: true,
+                        changed: false,
                     },
                 );
             }
-        }
-        Ok(())
-    }
-
-    fn fetch_severities<'a>(
-        &mut self,
-        conn: &mut Conn,
-        codes: impl IntoIterator<Item = &'a str>,
-    ) -> Result<()> {
-        let mut missing: Vec<&str> = codes
-            .into_iter()
-            .filter(|code| !code.contains('\0') && !self.severities.contains_key(*code))
-            .collect();
-        missing.sort_unstable();
-        missing.dedup();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        self.severities.extend(projections::default_severities(
-            conn,
-            self.mission.no,
-            &missing,
-        )?);
-        for code in missing {
-            self.severities.entry(code.to_owned()).or_insert(None);
         }
         Ok(())
     }
@@ -260,7 +265,14 @@ impl Projector {
             flags: 0,
         };
         self.write(conn, &mut row, entry, read, fields)?;
-        self.reports.insert(id, State { row, saved: None });
+        self.reports.insert(
+            id,
+            State {
+                row,
+                stored: false,
+                changed: false,
+            },
+        );
         Ok(Effect::Applied)
     }
 
@@ -322,8 +334,7 @@ impl Projector {
             row.severity = Some(severity.name().to_owned());
             row.own_severity = true;
         } else if !row.own_severity {
-            self.fetch_severities(conn, [row.category.as_str()])?;
-            row.severity = self.severities.get(&row.category).cloned().flatten();
+            row.severity = self.registers.severity(conn, &row.category)?;
         }
         fields.text.map(text::clean).apply(&mut row.text);
         fields.station.map(text::clean).apply(&mut row.station);
@@ -352,9 +363,7 @@ impl Projector {
         if unreadable || flags::is_clock_off(entry.clock_skew, &claims, entry.received_at) {
             row.flags |= flags::CLOCK_OFF;
         }
-        self.stations.fetch(conn, row.station.as_deref())?;
-        self.stations.place(row);
-        Ok(())
+        self.registers.place(conn, row)
     }
 
     fn check_in(
@@ -479,11 +488,9 @@ impl Projector {
         self.fetch(conn, subjects)?;
         for subject in subjects {
             if let Some(state) = self.reports.get_mut(subject) {
-                state.row.flags = if on {
-                    state.row.flags | bit
-                } else {
-                    state.row.flags & !bit
-                };
+                let before = state.row.flags;
+                state.row.flags = if on { before | bit } else { before & !bit };
+                state.changed |= state.row.flags != before;
             }
         }
         Ok(())
@@ -492,12 +499,14 @@ impl Projector {
     fn set(&mut self, id: Uuid, row: ReportRow) {
         if let Some(state) = self.reports.get_mut(&id) {
             state.row = row;
+            state.changed = true;
         }
     }
 
-    /// From now on entries may be waiting.
-    pub(crate) fn note_held(&mut self) {
-        self.any_held = true;
+    /// One more entry waits, for this base.
+    pub(crate) fn note_held(&mut self, base: Option<EntryHash>) {
+        self.held += 1;
+        self.awaited.extend(base);
     }
 
     /// Writes what changed since the last call.
@@ -508,20 +517,15 @@ impl Projector {
         let mut new: Vec<&ReportRow> = self
             .reports
             .values()
-            .filter(|state| state.saved.is_none())
+            .filter(|state| !state.stored)
             .map(|state| &state.row)
             .collect();
         new.sort_by_key(|row| row.first_number);
-        projections::insert_reports(conn, &new)?;
+        bulk::insert_reports(conn, &new)?;
         let mut changed: Vec<&ReportRow> = self
             .reports
             .values()
-            .filter(|state| {
-                state
-                    .saved
-                    .as_ref()
-                    .is_some_and(|saved| *saved != state.row)
-            })
+            .filter(|state| state.stored && state.changed)
             .map(|state| &state.row)
             .collect();
         changed.sort_by_key(|row| row.first_number);
@@ -531,9 +535,8 @@ impl Projector {
         projections::insert_check_ins(conn, &self.check_ins)?;
         self.check_ins.clear();
         for state in self.reports.values_mut() {
-            if state.saved.as_ref() != Some(&state.row) {
-                state.saved = Some(state.row.clone());
-            }
+            state.stored = true;
+            state.changed = false;
         }
         Ok(())
     }

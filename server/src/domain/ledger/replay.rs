@@ -12,7 +12,7 @@ use crate::{
     domain::{acts::MissionRef, flags},
     error::Result,
     store::{
-        Conn,
+        Conn, bulk,
         ledger::{self, EntryRow},
     },
 };
@@ -36,7 +36,7 @@ pub fn replay(
     let mut subject = subject_of(conn, mission, row)?;
     subject.base_applied = match read.payload.base {
         None => None,
-        Some(base) => ledger::known(conn, mission.no, &[base.0.to_vec()])?
+        Some(base) => bulk::known(conn, mission.no, &[base.0.to_vec()])?
             .first()
             .map(|known| known.standing == "applied" && known.number < row.number),
     };
@@ -46,7 +46,7 @@ pub fn replay(
         ledger::set_standing(conn, mission.no, row.number, standing)?;
     }
     match standing {
-        "held" => projector.note_held(),
+        "held" => projector.note_held(read.payload.base),
         "applied" => {
             projector.release(
                 conn,

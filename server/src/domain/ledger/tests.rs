@@ -22,7 +22,7 @@ use crate::{
         ingest::{self, DeviceKeys},
         missions, rebuild, status,
     },
-    store::{DatabaseUrl, Store, ledger, projections},
+    store::{DatabaseUrl, Store, bulk, ledger, projections},
 };
 
 struct World {
@@ -33,6 +33,7 @@ struct World {
     mission: MissionRef,
     phones: Vec<Phone>,
     cache: DeviceKeys,
+    registers: Option<super::Registers>,
     now: i64,
 }
 
@@ -73,6 +74,7 @@ impl World {
             mission,
             phones: Vec::new(),
             cache: DeviceKeys::default(),
+            registers: None,
             now: 1_725_000_000_000_000,
         };
         let shared = AccreditationId(world.host.uuid());
@@ -183,6 +185,7 @@ impl World {
             .write(|conn| {
                 append(
                     conn,
+                    &mut self.registers,
                     self.mission,
                     &batch.entries,
                     &batch.contacts,
@@ -199,9 +202,7 @@ impl World {
 
     fn report(&self, id: Uuid) -> Option<projections::ReportRow> {
         self.store
-            .read(|conn| {
-                projections::reports_by_id(conn, self.mission.no, &[id.as_bytes().to_vec()])
-            })
+            .read(|conn| bulk::reports_by_id(conn, self.mission.no, &[id.as_bytes().to_vec()]))
             .unwrap()
             .pop()
     }

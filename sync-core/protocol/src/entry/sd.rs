@@ -192,6 +192,12 @@ impl SdJwt {
         self.disclosures.len()
     }
 
+    /// The header's text.
+    #[must_use]
+    pub fn header_text(&self) -> &str {
+        &self.header
+    }
+
     /// The parsed header; says which key to verify with.
     ///
     /// # Errors
@@ -206,7 +212,20 @@ impl SdJwt {
     /// # Errors
     /// [`ReadError::Jws`].
     pub fn verify(&self, key: &PublicKey, typ: &str) -> Result<(), ReadError> {
-        self.header()?.check(key, typ)?;
+        self.verify_under(&self.header()?, key, typ)
+    }
+
+    /// As [`Self::verify`], with the header that [`Self::header`] read before.
+    ///
+    /// # Errors
+    /// [`ReadError::Jws`].
+    pub fn verify_under(
+        &self,
+        header: &Header,
+        key: &PublicKey,
+        typ: &str,
+    ) -> Result<(), ReadError> {
+        header.check(key, typ)?;
         key.verify(self.signing_input().as_bytes(), &self.signature)
             .map_err(|_| JwsError::Signature)?;
         Ok(())
