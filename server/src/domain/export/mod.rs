@@ -177,8 +177,8 @@ struct Export<'a> {
     registers: Registers,
     office_kid: String,
     office_jwk: Jwk,
-    /// Thumbprints and keys of devices.
-    devices: HashMap<Vec<u8>, Jwk>,
+    /// Keys of devices that have been looked up.
+    devices: HashMap<Vec<u8>, Option<Jwk>>,
     after: i64,
     count: u64,
 }
@@ -252,7 +252,9 @@ impl<'a> Export<'a> {
             }
             let ids: Vec<&[u8]> = group.iter().map(Record::id).collect();
             let mut histories: HashMap<Vec<u8>, Vec<EntryRow>> = HashMap::new();
-            for entry in store::entries_of(conn, self.no(), &ids)? {
+            let entries = store::entries_of(conn, self.no(), &ids)?;
+            self.look_up_devices(conn, &entries)?;
+            for entry in entries {
                 if let Some(subject) = entry.subject.clone() {
                     histories.entry(subject).or_default().push(entry);
                 }
@@ -261,7 +263,7 @@ impl<'a> Export<'a> {
                 let history = histories.remove(record.id()).unwrap_or_default();
                 self.begin_line(record, out)?;
                 let mut first = true;
-                self.entries(conn, &history, &mut first, out)?;
+                self.entries(&history, &mut first, out)?;
                 put(out, b"]}\n")?;
             }
         }
@@ -275,7 +277,8 @@ impl<'a> Export<'a> {
             let page = store::entries_after(conn, self.no(), record.id(), after, ENTRIES)?;
             let Some(last) = page.last() else { break };
             after = last.number;
-            self.entries(conn, &page, &mut first, out)?;
+            self.look_up_devices(conn, &page)?;
+            self.entries(&page, &mut first, out)?;
         }
         put(out, b"]}\n")
     }
@@ -290,13 +293,12 @@ impl<'a> Export<'a> {
         put(out, text.as_bytes())
     }
 
-    fn entries(
-        &mut self,
-        conn: &mut Conn,
-        entries: &[EntryRow],
-        first: &mut bool,
-        out: &mut dyn Write,
-    ) -> Result<()> {
+    /// Finds the keys of the devices behind these entries, all at once. One that
+    /// is not found is remembered too.
+    fn look_up_devices(&mut self, conn: &mut Conn, entries: &[EntryRow]) -> Result<()> {
+        if self.devices.len() > 10_000 {
+            self.devices.clear();
+        }
         let mut unknown: Vec<Vec<u8>> = entries
             .iter()
             .filter_map(|entry| entry.device.clone())
@@ -304,16 +306,21 @@ impl<'a> Export<'a> {
             .collect();
         unknown.sort_unstable();
         unknown.dedup();
-        if self.devices.len() > 10_000 {
-            self.devices.clear();
+        if unknown.is_empty() {
+            return Ok(());
         }
-        if !unknown.is_empty() {
-            for signer in reports_query::signers(conn, self.no(), &unknown)? {
-                let jwk = serde_json::from_str(&signer.jwk)
-                    .map_err(|_| Error::Internal("a device's key cannot be read".into()))?;
-                self.devices.insert(signer.device, jwk);
-            }
+        for signer in reports_query::signers(conn, self.no(), &unknown)? {
+            let jwk = serde_json::from_str(&signer.jwk)
+                .map_err(|_| Error::Internal("a device's key cannot be read".into()))?;
+            self.devices.insert(signer.device, Some(jwk));
         }
+        for device in unknown {
+            self.devices.entry(device).or_insert(None);
+        }
+        Ok(())
+    }
+
+    fn entries(&self, entries: &[EntryRow], first: &mut bool, out: &mut dyn Write) -> Result<()> {
         for entry in entries {
             if !std::mem::take(first) {
                 put(out, b",")?;
@@ -329,7 +336,7 @@ impl<'a> Export<'a> {
         let sd_jwt = std::str::from_utf8(&row.sd_jwt)
             .map_err(|_| Error::Internal(format!("entry {} is not text", row.number)))?;
         let jwk = match &row.device {
-            Some(device) => self.devices.get(device).cloned(),
+            Some(device) => self.devices.get(device).cloned().flatten(),
             None => Some(self.office_jwk.clone()),
         };
         let kid = jwk
