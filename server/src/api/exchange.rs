@@ -206,8 +206,8 @@ fn parse(body: &[u8], gzip: bool) -> Result<Request> {
 }
 
 thread_local! {
-    /// Kept from one request to the next: freeing this much at once makes the C
-    /// library's allocator tidy up each time.
+    /// Kept from one request to the next, at most [`limits::EXCHANGE_BYTES`] and a
+    /// byte: an unpacked body is too large to ask the allocator for each time.
     static UNPACKED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
