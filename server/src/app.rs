@@ -47,7 +47,8 @@ impl App {
     /// A folder that was not initialised, or a database that cannot be reached.
     pub fn open(config: Config, host: Host) -> Result<Self> {
         let keys = Arc::new(Keys::load(&config.keys_folder())?);
-        let store = Store::open(&config.database()?, config.database_connections)?;
+        let mut store = Store::open(&config.database()?, config.database_connections)?;
+        store.checkpoint_in_background()?;
         let epoch = store.write(|conn| missions::ensure_epoch(conn, &host))?;
         let batcher = Batcher::new(store.clone(), host.clone());
         let cores = std::thread::available_parallelism().map_or(2, usize::from);

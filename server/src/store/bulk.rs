@@ -6,10 +6,10 @@
 //! PostgreSQL's planner: see the migration.
 
 use diesel::{
-    pg::PgConnection,
+    pg::{Pg, PgConnection},
     prelude::*,
     query_builder::{AstPass, QueryFragment, QueryId},
-    sql_types::{BigInt, Binary, Bool, Double, Integer, Nullable, Text},
+    sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text},
     sqlite::{Sqlite, SqliteConnection},
 };
 
@@ -269,42 +269,112 @@ pub fn all_contacts(conn: &mut Conn, mission: i32) -> Result<Vec<Contact>> {
 /// # Errors
 /// The database's.
 pub fn set_contacts(conn: &mut Conn, rows: &[Contact]) -> Result<()> {
-    use diesel::upsert::excluded;
     match conn {
-        // Both statements stay prepared, which an upsert does not.
         Conn::Sqlite(inner) => {
             for row in rows {
-                let of_journal = journal_contacts::table
-                    .filter(journal_contacts::journal.eq(&row.journal))
-                    .filter(journal_contacts::mission.eq(row.mission));
-                if diesel::update(of_journal).set(row).execute(inner)? == 0 {
-                    diesel::insert_into(journal_contacts::table)
-                        .values(row)
-                        .execute(inner)?;
-                }
+                UpsertContact(row).execute(inner)?;
             }
         }
+        Conn::Postgres(_) if rows.is_empty() => {}
         Conn::Postgres(inner) => {
-            for chunk in rows.chunks(CHUNK) {
-                diesel::insert_into(journal_contacts::table)
-                    .values(chunk)
-                    .on_conflict((journal_contacts::mission, journal_contacts::journal))
-                    .do_update()
-                    .set((
-                        journal_contacts::head.eq(excluded(journal_contacts::head)),
-                        journal_contacts::pending.eq(excluded(journal_contacts::pending)),
-                        journal_contacts::contacted_at.eq(excluded(journal_contacts::contacted_at)),
-                        journal_contacts::gap.eq(excluded(journal_contacts::gap)),
-                    ))
-                    .execute(inner)?;
-            }
+            UpsertContacts::of(rows).execute(inner)?;
         }
     }
     Ok(())
 }
 
-/// Rows of one upsert: far below PostgreSQL's 65,535 parameters.
-const CHUNK: usize = 500;
+/// Diesel's own upsert is parsed anew each time.
+struct UpsertContact<'a>(&'a Contact);
+
+impl QueryId for UpsertContact<'_> {
+    type QueryId = UpsertContact<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl RunQueryDsl<SqliteConnection> for UpsertContact<'_> {}
+
+impl QueryFragment<Sqlite> for UpsertContact<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        let Self(row) = self;
+        out.push_sql(UPSERT_INTO);
+        out.push_sql(" VALUES (");
+        out.push_bind_param::<Integer, _>(&row.mission)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Binary, _>(&row.journal)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&row.head)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&row.pending)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&row.contacted_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Bool, _>(&row.gap)?;
+        out.push_sql(")");
+        out.push_sql(UPSERT_ON_CONFLICT);
+        Ok(())
+    }
+}
+
+const UPSERT_INTO: &str =
+    "INSERT INTO journal_contacts (mission, journal, head, pending, contacted_at, gap)";
+const UPSERT_ON_CONFLICT: &str = " ON CONFLICT (mission, journal) DO UPDATE SET \
+    head = excluded.head, pending = excluded.pending, contacted_at = excluded.contacted_at, \
+    gap = excluded.gap";
+
+/// Contacts as one list a column: one statement, whatever the number of rows,
+/// so that it stays prepared.
+#[derive(Default)]
+struct UpsertContacts {
+    mission: Vec<i32>,
+    journal: Vec<Vec<u8>>,
+    head: Vec<i64>,
+    pending: Vec<i64>,
+    contacted_at: Vec<i64>,
+    gap: Vec<bool>,
+}
+
+impl UpsertContacts {
+    fn of(rows: &[Contact]) -> Self {
+        let mut columns = Self::default();
+        for row in rows.iter().cloned() {
+            columns.mission.push(row.mission);
+            columns.journal.push(row.journal);
+            columns.head.push(row.head);
+            columns.pending.push(row.pending);
+            columns.contacted_at.push(row.contacted_at);
+            columns.gap.push(row.gap);
+        }
+        columns
+    }
+}
+
+impl QueryId for UpsertContacts {
+    type QueryId = Self;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl RunQueryDsl<PgConnection> for UpsertContacts {}
+
+impl QueryFragment<Pg> for UpsertContacts {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(UPSERT_INTO);
+        out.push_sql(" SELECT * FROM unnest(");
+        out.push_bind_param::<Array<Integer>, _>(&self.mission)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.journal)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.head)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.pending)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.contacted_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Bool>, _>(&self.gap)?;
+        out.push_sql(")");
+        out.push_sql(UPSERT_ON_CONFLICT);
+        Ok(())
+    }
+}
 
 /// Reports by id: by way of the entries about it, of which one filed it.
 ///

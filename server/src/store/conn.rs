@@ -63,9 +63,9 @@ impl DatabaseUrl {
             Self::Sqlite(path) => {
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
                 // busy_timeout first: the switch to WAL may itself have to wait.
-                // A large checkpoint interval (64 MB) writes pages of the indexes
-                // back once, not for each commit that touched them. What is
-                // deleted is overwritten: an erasure must leave no words.
+                // A server writes its log back in the background (checkpoint.rs);
+                // the automatic checkpoint is for everything else. What is deleted
+                // is overwritten: an erasure must leave no words.
                 conn.batch_execute(
                     "PRAGMA busy_timeout = 10000;
                      PRAGMA journal_mode = WAL;
@@ -75,7 +75,7 @@ impl DatabaseUrl {
                      PRAGMA secure_delete = ON;
                      PRAGMA temp_store = MEMORY;
                      PRAGMA cache_size = -16000;
-                     PRAGMA wal_autocheckpoint = 16000;
+                     PRAGMA wal_autocheckpoint = 32000;
                      PRAGMA journal_size_limit = 67108864;",
                 )
                 .map_err(ConnectionError::CouldntSetupConfiguration)?;
@@ -104,16 +104,9 @@ pub(super) enum Begin {
     Write,
 }
 
-/// Runs `work` in one transaction; an error or a panic rolls it back.
-pub(super) fn transaction<T, E: From<diesel::result::Error>>(
-    conn: &mut Conn,
-    begin: Begin,
-    work: impl FnOnce(&mut Conn) -> Result<T, E>,
-) -> Result<T, E> {
-    type Manager = <Conn as Connection>::TransactionManager;
-    use diesel::connection::TransactionManager as _;
-
-    match (&mut *conn, begin) {
+/// Begins a transaction.
+pub(super) fn begin(conn: &mut Conn, begin: Begin) -> QueryResult<()> {
+    match (conn, begin) {
         (Conn::Sqlite(inner), Begin::Read) => {
             AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN")
         }
@@ -131,7 +124,18 @@ pub(super) fn transaction<T, E: From<diesel::result::Error>>(
             inner,
             "BEGIN; SET LOCAL enable_seqscan = off",
         ),
-    }?;
+    }
+}
+
+/// Runs `work` in the transaction that was begun; an error or a panic rolls it
+/// back.
+pub(super) fn run<T, E: From<diesel::result::Error>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T, E>,
+) -> Result<T, E> {
+    type Manager = <Conn as Connection>::TransactionManager;
+    use diesel::connection::TransactionManager as _;
+
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(conn)));
     match result {
         Ok(Ok(value)) => {

@@ -1,6 +1,12 @@
 //! The ledger's rows: heads, entries, and what phones said of their journals.
 
-use diesel::prelude::*;
+use diesel::{
+    backend::Backend,
+    prelude::*,
+    query_builder::{AstPass, QueryFragment, QueryId},
+    serialize::ToSql,
+    sql_types::{BigInt, Binary, HasSqlType, Integer},
+};
 
 use super::{
     conn::{Conn, on_backend},
@@ -96,16 +102,38 @@ pub fn head(conn: &mut Conn, mission: i32) -> Result<Head> {
 /// # Errors
 /// The database's.
 pub fn set_head(conn: &mut Conn, mission: i32, head: &Head) -> Result<()> {
-    let changed = on_backend!(conn, |inner| diesel::update(
-        ledger_heads::table.find(mission)
-    )
-    .set((
-        ledger_heads::number.eq(head.number),
-        ledger_heads::chain.eq(&head.chain),
-        ledger_heads::held.eq(head.held),
-    ))
-    .execute(inner))?;
+    let changed = on_backend!(conn, |inner| SetHead(mission, head).execute(inner))?;
     ensure_one(changed)
+}
+
+/// An UPDATE that stays prepared: diesel's own is parsed anew each time.
+struct SetHead<'a>(i32, &'a Head);
+
+impl QueryId for SetHead<'_> {
+    type QueryId = SetHead<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<C> RunQueryDsl<C> for SetHead<'_> {}
+
+impl<DB> QueryFragment<DB> for SetHead<'_>
+where
+    DB: Backend + HasSqlType<Integer> + HasSqlType<BigInt> + HasSqlType<Binary>,
+    i32: ToSql<Integer, DB>,
+    i64: ToSql<BigInt, DB>,
+    Vec<u8>: ToSql<Binary, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        let Self(mission, head) = self;
+        out.push_sql("UPDATE ledger_heads SET number = ");
+        out.push_bind_param::<BigInt, _>(&head.number)?;
+        out.push_sql(", chain = ");
+        out.push_bind_param::<Binary, _>(&head.chain)?;
+        out.push_sql(", held = ");
+        out.push_bind_param::<BigInt, _>(&head.held)?;
+        out.push_sql(" WHERE mission = ");
+        out.push_bind_param::<Integer, _>(mission)
+    }
 }
 
 /// Entries that wait for this one.

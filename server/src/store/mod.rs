@@ -2,6 +2,7 @@
 //! [`Store::write`] is one transaction; there is no other way to a connection.
 
 pub mod bulk;
+mod checkpoint;
 #[expect(
     missing_docs,
     reason = "diesel derives the variants of MultiConnection"
@@ -31,7 +32,7 @@ pub mod schema;
 pub mod users;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -49,6 +50,8 @@ pub struct Store {
     /// SQLite has one writer: waiting for it here is fair and costs nothing,
     /// where its own busy handler polls.
     writer: Option<Arc<Mutex<()>>>,
+    /// Of a server on SQLite.
+    checkpoints: Option<Arc<checkpoint::Checkpointer>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -71,7 +74,7 @@ impl Store {
             .max_size(connections.max(2))
             .min_idle(Some(1))
             .connection_timeout(Duration::from_secs(10))
-            .test_on_check_out(matches!(url, DatabaseUrl::Postgres(_)))
+            .test_on_check_out(false)
             .build(Manager(url.clone()))
             .map_err(|error| Error::Connection(error.to_string()))?;
         let writer = matches!(url, DatabaseUrl::Sqlite(_)).then(|| Arc::new(Mutex::new(())));
@@ -79,7 +82,24 @@ impl Store {
             url: url.clone(),
             pool,
             writer,
+            checkpoints: None,
         })
+    }
+
+    /// Has SQLite's log written back in the background, so that no commit has to
+    /// wait for it: for a process that writes for long. PostgreSQL does so by
+    /// itself.
+    ///
+    /// # Errors
+    /// No connection, or no thread.
+    pub fn checkpoint_in_background(&mut self) -> Result<()> {
+        if let Some(writer) = &self.writer {
+            self.checkpoints = Some(Arc::new(checkpoint::Checkpointer::start(
+                &self.url,
+                writer.clone(),
+            )?));
+        }
+        Ok(())
     }
 
     /// Which database it is.
@@ -93,7 +113,7 @@ impl Store {
     /// # Errors
     /// What `work` returns, or no connection.
     pub fn read<T>(&self, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
-        conn::transaction(&mut *self.connection()?, conn::Begin::Read, work)
+        conn::run(&mut self.begin(conn::Begin::Read)?.conn, work)
     }
 
     /// Writes in one transaction, durable when this returns `Ok`. Blocking.
@@ -102,12 +122,40 @@ impl Store {
     /// What `work` returns (everything is rolled back then), no connection, or
     /// a commit that failed.
     pub fn write<T>(&self, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
-        let mut connection = self.connection()?;
-        let _turn = self
-            .writer
+        let done = {
+            let _turn = self.turn();
+            conn::run(&mut self.begin(conn::Begin::Write)?.conn, work)?
+        };
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.committed();
+        }
+        Ok(done)
+    }
+
+    fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        self.writer
             .as_ref()
-            .map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
-        conn::transaction(&mut connection, conn::Begin::Write, work)
+            .map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A connection in a transaction. One that went stale in the pool (the
+    /// database was restarted) shows when the transaction begins: nothing has
+    /// been done by then, so the next one is taken.
+    fn begin(&self, begin: conn::Begin) -> Result<r2d2::PooledConnection<Manager>> {
+        let mut spare = self.pool.max_size();
+        loop {
+            let mut connection = self.connection()?;
+            match conn::begin(&mut connection.conn, begin) {
+                Ok(()) => return Ok(connection),
+                Err(error) => {
+                    connection.broken = true;
+                    if spare == 0 || self.writer.is_some() {
+                        return Err(error.into());
+                    }
+                    spare -= 1;
+                }
+            }
+        }
     }
 
     /// After an erasure: writes SQLite's log back and cuts it, because it holds
@@ -119,11 +167,8 @@ impl Store {
     pub fn scrub(&self) -> Result<()> {
         use diesel::connection::SimpleConnection as _;
         let mut connection = self.connection()?;
-        let _turn = self
-            .writer
-            .as_ref()
-            .map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
-        match &mut *connection {
+        let _turn = self.turn();
+        match &mut connection.conn {
             Conn::Sqlite(inner) => Ok(inner.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?),
             Conn::Postgres(_) => Ok(()),
         }
@@ -139,7 +184,7 @@ impl Store {
             .pool
             .get_timeout(wait)
             .map_err(|error| Error::Connection(error.to_string()))?;
-        Ok(connection.batch_execute("SELECT 1")?)
+        Ok(connection.conn.batch_execute("SELECT 1")?)
     }
 
     fn connection(&self) -> Result<r2d2::PooledConnection<Manager>> {
@@ -153,23 +198,39 @@ impl Store {
 #[derive(Debug)]
 struct Manager(DatabaseUrl);
 
+/// A connection of the pool.
+struct Pooled {
+    conn: Conn,
+    /// It could not begin a transaction, so the pool drops it.
+    broken: bool,
+}
+
 impl ManageConnection for Manager {
-    type Connection = Conn;
+    type Connection = Pooled;
     type Error = r2d2::Error;
 
-    fn connect(&self) -> std::result::Result<Conn, r2d2::Error> {
-        self.0.connect().map_err(r2d2::Error::ConnectionError)
+    fn connect(&self) -> std::result::Result<Pooled, r2d2::Error> {
+        let conn = self.0.connect().map_err(r2d2::Error::ConnectionError)?;
+        Ok(Pooled {
+            conn,
+            broken: false,
+        })
     }
 
-    fn is_valid(&self, conn: &mut Conn) -> std::result::Result<(), r2d2::Error> {
+    fn is_valid(&self, pooled: &mut Pooled) -> std::result::Result<(), r2d2::Error> {
         use diesel::connection::SimpleConnection as _;
-        conn.batch_execute("SELECT 1")
+        pooled
+            .conn
+            .batch_execute("SELECT 1")
             .map_err(r2d2::Error::QueryError)
     }
 
-    fn has_broken(&self, conn: &mut Conn) -> bool {
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
         use diesel::connection::TransactionManager as _;
-        std::thread::panicking()
-            || <Conn as diesel::Connection>::TransactionManager::is_broken_transaction_manager(conn)
+        pooled.broken
+            || std::thread::panicking()
+            || <Conn as diesel::Connection>::TransactionManager::is_broken_transaction_manager(
+                &mut pooled.conn,
+            )
     }
 }

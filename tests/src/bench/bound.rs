@@ -91,13 +91,21 @@ impl Source {
             .collect()
     }
 
-    /// The bound in reports a second, with so many rows a commit.
-    pub(super) fn bound(&self, database_url: &str, commit: usize) -> Result<f64, Error> {
+    /// The bound in reports a second, with so many rows a commit, and so many
+    /// verified commits `ahead` of the one being written. With none ahead, two
+    /// commits' rows are on their way at any moment: one being verified, one being
+    /// written.
+    pub(super) fn bound(
+        &self,
+        database_url: &str,
+        commit: usize,
+        ahead: usize,
+    ) -> Result<f64, Error> {
         let folder = tempfile::tempdir()?;
         let world = World::create(&folder.path().join("bound"), database_url)?;
         let store = &world.app.store;
         let entries = self.entries();
-        let (chunks, queue) = mpsc::sync_channel::<(usize, usize)>(4);
+        let (chunks, queue) = mpsc::sync_channel::<(usize, usize)>(ahead);
         let start = Instant::now();
         std::thread::scope(|scope| -> Result<(), Error> {
             let (keys, entries) = (&self.keys, &entries);

@@ -163,19 +163,29 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<(),
 
 /// `bound` is that of commits of 1,000, `group` that of commits of as many
 /// reports as can be on their way at once.
-pub(super) fn print(connections: usize, figures: &mut [Figures], bound: f64, group: f64) {
-    let of = |pick: fn(&Figures) -> f64| median(&mut figures.iter().map(pick).collect::<Vec<_>>());
-    let rate = of(|f| f.rate);
+/// One measurement beside the bounds taken right before it.
+pub(super) struct Round {
+    pub(super) figures: Figures,
+    /// With a thousand rows a commit.
+    pub(super) bound: f64,
+    /// With as many rows on their way as the connections have.
+    pub(super) group: f64,
+}
+
+pub(super) fn print(connections: usize, rounds: &[Round]) {
+    let of = |pick: fn(&Round) -> f64| median(&mut rounds.iter().map(pick).collect::<Vec<_>>());
     println!(
-        "{connections:>3} connections: {rate:>6.0} reports/s, {:.0} % of the bound, {:.0} % of the one with {} a commit ({group:.0}/s); p50 {:.1} ms, p99 {:.1} ms; \
-         memory {:.0} MB at rest, {:.0} MB at peak; start {:.3} s",
-        rate / bound * 100.0,
-        rate / group * 100.0,
+        "{connections:>3} connections: {:>6.0} reports/s, {:.0} % of the bound; {:.0} % of the one with {} reports on their way ({:.0}/s); \
+         p50 {:.1} ms, p99 {:.1} ms; memory {:.0} MB at rest, {:.0} MB at peak; start {:.3} s",
+        of(|r| r.figures.rate),
+        of(|r| r.figures.rate / r.bound * 100.0),
+        of(|r| r.figures.rate / r.group * 100.0),
         connections * PER_EXCHANGE,
-        of(|f| f.p50),
-        of(|f| f.p99),
-        of(|f| f.rest),
-        of(|f| f.peak),
-        of(|f| f.start),
+        of(|r| r.group),
+        of(|r| r.figures.p50),
+        of(|r| r.figures.p99),
+        of(|r| r.figures.rest),
+        of(|r| r.figures.peak),
+        of(|r| r.figures.start),
     );
 }

@@ -73,6 +73,8 @@ pub fn main() -> ExitCode {
 const CONNECTIONS: [usize; 3] = [8, 16, 64];
 /// Rows of one commit of the bound.
 const COMMIT: usize = 1_000;
+/// Verified commits of the bound that may wait.
+const AHEAD: usize = 4;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -101,23 +103,29 @@ fn measure(
 ) -> Result<(), Error> {
     println!("\n== {name}");
     let (mut alone, mut bounds) = (Vec::new(), Vec::new());
-    let mut rates = CONNECTIONS.map(|connections| (connections, Vec::new(), Vec::new()));
+    let mut rates = CONNECTIONS.map(|connections| (connections, Vec::new()));
     for round in 0..options.rounds {
         let url = database(&format!("source{round}"))?;
         let (source, rate) = bound::Source::create(&url, options.reports)?;
         alone.push(rate);
         let url = database(&format!("bound{round}"))?;
-        bounds.push(source.bound(&url, COMMIT)?);
-        for (connections, groups, figures) in &mut rates {
+        let bound = source.bound(&url, COMMIT, AHEAD)?;
+        bounds.push(bound);
+        for (connections, rounds) in &mut rates {
             let url = database(&format!("bound{round}x{connections}"))?;
-            groups.push(source.bound(&url, *connections * data::PER_EXCHANGE)?);
+            let group = source.bound(&url, *connections * data::PER_EXCHANGE / 2, 0)?;
             let url = database(&format!("load{round}x{connections}"))?;
-            figures.push(load::measure(&url, options.reports, *connections)?);
+            let figures = load::measure(&url, options.reports, *connections)?;
+            rounds.push(load::Round {
+                figures,
+                bound,
+                group,
+            });
         }
     }
-    let bound = median(&mut bounds);
     println!(
-        "bound (verify strictly + insert the same rows, {COMMIT} a commit): {bound:.0} reports/s"
+        "bound (verify strictly + insert the same rows, {COMMIT} a commit): {:.0} reports/s",
+        median(&mut bounds)
     );
     let of =
         |pick: fn(&bound::Alone) -> f64| median(&mut alone.iter().map(pick).collect::<Vec<_>>());
@@ -126,8 +134,8 @@ fn measure(
         of(|alone| alone.pipeline),
         of(|alone| alone.verify)
     );
-    for (connections, groups, figures) in &mut rates {
-        load::print(*connections, figures, bound, median(groups));
+    for (connections, rounds) in &rates {
+        load::print(*connections, rounds);
     }
     if !options.ingest_only {
         files::measure(&database("files")?, options.rows)?;
