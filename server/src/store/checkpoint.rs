@@ -54,9 +54,13 @@ impl Checkpointer {
             .spawn(move || {
                 while let Ok(commits) = woken.recv() {
                     match write_back(&mut conn, &writer) {
-                        Ok(pages) => next.store(commits_for(PAGES, commits, pages), Ordering::Relaxed),
+                        Ok(pages) => {
+                            next.store(commits_for(PAGES, commits, pages), Ordering::Relaxed)
+                        }
                         // The log stays as it is; SQLite itself writes it back later.
-                        Err(error) => tracing::warn!(%error, "the database's log was not written back"),
+                        Err(error) => {
+                            tracing::warn!(%error, "the database's log was not written back")
+                        }
                     }
                 }
             })
@@ -86,7 +90,11 @@ impl Checkpointer {
 impl Drop for Checkpointer {
     fn drop(&mut self) {
         drop(self.wake.take());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
             tracing::error!("the checkpointing thread had panicked");
         }
     }

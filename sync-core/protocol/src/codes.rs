@@ -98,6 +98,14 @@ codes! {
     UserUnknown "user_unknown" Problem 404 "No such account with a role in this mission.";
     EntryUnknown "entry_unknown" Problem 404 "No such entry in this mission.";
     MissionUnknown "mission_unknown" Problem 404 "No such mission.";
+    // evidence
+    EvidenceUnknown "evidence_unknown" Problem 404 "No entry that you may see announces this file.";
+    EvidenceWaits "evidence_waits" Problem 403 "The entry that announces the file is in quarantine; a coordinator has to admit it first.";
+    EvidenceIncomplete "evidence_incomplete" Problem 409 "The file has not arrived as a whole yet.";
+    OffsetMismatch "offset_mismatch" Problem 409 "The upload does not go on there; `Upload-Offset` says where it does.";
+    FileMismatch "file_mismatch" Problem 460 "The bytes that came are not the file that was announced; begin again at 0.";
+    TusVersion "tus_version" Problem 412 "Only version 1.0.0 of the tus protocol is spoken here.";
+    FileUnreadable "file_unreadable" Problem 400 "The file cannot be read, or changed while it was.";
     // imports
     ColumnMissing "column_missing" Problem 400 "The file lacks a needed column.";
     ValueMissing "value_missing" Problem 400 "A needed value is empty.";
@@ -135,6 +143,7 @@ codes! {
     OverLimit "over_limit" Quarantine 200 "A text or code in it is longer than its limit.";
     WrongMission "wrong_mission" Quarantine 200 "Names another mission than the one its key is enrolled in.";
     ForeignSubject "foreign_subject" Quarantine 200 "Touches a report of another accreditation.";
+    OverQuota "over_quota" Quarantine 200 "Announces more bytes than its accreditation may send, or a file larger than allowed.";
     SubjectConflict "subject_conflict" Quarantine 200 "Files a report under an id that is taken already.";
     NotProcessable "not_processable" Quarantine 200 "The server failed to process it alone; kept for a person to look at.";
     // entries that are not stored

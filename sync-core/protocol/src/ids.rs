@@ -48,28 +48,51 @@ uuid_id! {
     EpochId;
 }
 
-/// SHA-256 of an entry's JWS signing input: its name and its idempotency key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EntryHash(pub [u8; 32]);
+macro_rules! hash_id {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub [u8; 32]);
 
-impl EntryHash {
-    /// Hashes a JWS signing input (RFC 7515 §5.1: `header "." payload`).
-    #[must_use]
-    pub fn of_signing_input(input: &[u8]) -> Self {
-        Self(Sha256::digest(input).into())
-    }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&b64(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAHash;
+            fn from_str(text: &str) -> Result<Self, NotAHash> {
+                unb64_array(text).map(Self).ok_or(NotAHash)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
 }
 
-impl fmt::Display for EntryHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&b64(self.0))
-    }
-}
-
-impl fmt::Debug for EntryHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EntryHash({self})")
-    }
+hash_id! {
+    /// SHA-256 of an entry's JWS signing input: its name and its idempotency key.
+    EntryHash;
+    /// SHA-256 of a file: the name of a piece of evidence.
+    FileHash;
 }
 
 /// A text that is not 32 bytes in base64url.
@@ -77,22 +100,10 @@ impl fmt::Debug for EntryHash {
 #[error("not a SHA-256 value in base64url")]
 pub struct NotAHash;
 
-impl FromStr for EntryHash {
-    type Err = NotAHash;
-    fn from_str(text: &str) -> Result<Self, NotAHash> {
-        unb64_array(text).map(Self).ok_or(NotAHash)
-    }
-}
-
-impl Serialize for EntryHash {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for EntryHash {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
+impl EntryHash {
+    /// Hashes a JWS signing input (RFC 7515 §5.1: `header "." payload`).
+    #[must_use]
+    pub fn of_signing_input(input: &[u8]) -> Self {
+        Self(Sha256::digest(input).into())
     }
 }

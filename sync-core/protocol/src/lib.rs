@@ -20,6 +20,7 @@ pub mod codes;
 pub mod encoding;
 pub mod enrolment;
 pub mod entry;
+pub mod evidence;
 pub mod exchange;
 pub mod ids;
 pub mod jose;

@@ -23,3 +23,9 @@ pub const TOKEN_BYTES: usize = 4 * 1024;
 pub const ASSERTION_SECONDS: i64 = 300;
 /// Items of one answer; `more` says that others wait.
 pub const EXCHANGE_ITEMS: usize = 200;
+/// Bytes of one file of evidence.
+pub const EVIDENCE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of a preview.
+pub const PREVIEW_BYTES: u64 = 64 * 1024;
+/// Bytes of one request that carries a part of a file; larger ones are taken up to here.
+pub const CHUNK_BYTES: u64 = 16 * 1024 * 1024;

@@ -67,7 +67,7 @@ fn uuid() -> impl Strategy<Value = uuid::Uuid> {
 fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![
         prop::sample::select(vec![
-            "file", "amend", "withdraw", "answer", "check_in", "decide", "erase"
+            "file", "amend", "withdraw", "answer", "check_in", "attach", "decide", "erase"
         ])
         .prop_map(|name| Kind::from(name.to_owned())),
         text().prop_map(Kind::from),

@@ -3,9 +3,10 @@
 
 use protocol::{
     entry::{
-        At, CheckIn, Draft, Kind, Link, Move, Patch, Place, ReportFields, SdJwt, Seen, Severity,
+        At, Attach, CheckIn, Draft, FileRef, Kind, Link, Move, Patch, Place, ReportFields, SdJwt,
+        Seen, Severity,
     },
-    ids::{EntryHash, JournalId, MissionId, SubjectId, UserId},
+    ids::{EntryHash, FileHash, JournalId, MissionId, SubjectId, UserId},
     jose::{Signer, SoftwareKey},
 };
 use serde_json::{Map, Value, json};
@@ -160,6 +161,21 @@ fn journal(key: &'static str, out: &mut Vec<Sample>) {
         station: "23-014".into(),
         place: None,
     };
+    let file = |content: &str, size, media_type: &str| FileRef {
+        sha256: FileHash(Sha256::digest(content).into()),
+        size,
+        media_type: media_type.into(),
+    };
+    let picture = Attach {
+        file: file("a picture", 3_145_728, "image/jpeg"),
+        preview: Some(file("its preview", 18_211, "image/jpeg")),
+        taken_at: Some("2024-02-07T11:43:10+04:00".into()),
+    };
+    let video = Attach {
+        file: file("a video", 524_288_000, "video/mp4"),
+        preview: None,
+        taken_at: None,
+    };
     let question = EntryHash(Sha256::digest("a question").into());
     let mut answer = Map::new();
     answer.insert("question".into(), json!(question));
@@ -184,6 +200,8 @@ fn journal(key: &'static str, out: &mut Vec<Sample>) {
         ),
         ("check-in-arrived", Kind::CheckIn, visit, arrived.to_body()),
         ("check-in-left", Kind::CheckIn, visit, left.to_body()),
+        ("attach-picture", Kind::Attach, report, picture.to_body()),
+        ("attach-video", Kind::Attach, report, video.to_body()),
     ];
     for (number, (what, kind, subject, (clear, disclosed))) in (1_u64..).zip(acts) {
         let mine = &out[start..];

@@ -72,7 +72,7 @@ fn unknown_members_kinds_and_versions_survive() {
     let mut payload =
         payload(json!({"urgency": 7, "nested": {"list": [1.5, "x"]}, "_sd": [digest(&hidden)]}));
     payload["v"] = json!(7);
-    payload["kind"] = json!("attach");
+    payload["kind"] = json!("teleport");
     payload["lane"] = json!(["a", {"b": 1}]);
     let later = disclosure(2, "weather", &json!("rain"));
     payload["_sd"] = json!([digest(&later)]);
@@ -84,7 +84,7 @@ fn unknown_members_kinds_and_versions_survive() {
         .expect("verifies");
     let read = entry.read().expect("reads");
     assert_eq!(read.payload.v, 7);
-    assert_eq!(read.payload.kind, Kind::Unknown("attach".into()));
+    assert_eq!(read.payload.kind, Kind::Unknown("teleport".into()));
     assert_eq!((read.at, read.withheld), (None, 0));
     assert_eq!(read.body["mood"], json!({"scale": [1, 2, {"deep": null}]}));
     assert_eq!(read.body["nested"]["list"], json!([1.5, "x"]));

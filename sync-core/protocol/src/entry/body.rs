@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::ids::FileHash;
+
 /// How grave an observer calls what they saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -251,6 +253,65 @@ impl CheckIn {
             place: match body.get("place") {
                 None | Some(Value::Null) => None,
                 Some(value) => Some(place_of(value)?),
+            },
+        })
+    }
+}
+
+/// A file by its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRef {
+    /// SHA-256 of the file.
+    pub sha256: FileHash,
+    /// Bytes.
+    pub size: u64,
+    /// Media type (RFC 6838), as the phone knows it. A claim: nobody executes by it.
+    pub media_type: String,
+}
+
+/// What an `attach` says: the manifest of a file, and of its preview.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// Clear. The original, untouched.
+    pub file: FileRef,
+    /// Clear. A small picture of it without metadata, made on the phone.
+    pub preview: Option<FileRef>,
+    /// Disclosed. When it was taken, as the phone knows: RFC 3339.
+    pub taken_at: Option<String>,
+}
+
+impl Attach {
+    /// Splits into clear members and members to disclose.
+    #[must_use]
+    pub fn to_body(&self) -> (Map<String, Value>, Vec<(&'static str, Value)>) {
+        let mut clear = Map::new();
+        clear.insert("file".into(), json!(self.file));
+        if let Some(preview) = &self.preview {
+            clear.insert("preview".into(), json!(preview));
+        }
+        let taken_at = self.taken_at.as_ref();
+        let disclosed = taken_at.map(|at| ("taken_at", json!(at)));
+        (clear, disclosed.into_iter().collect())
+    }
+
+    /// Reads a resolved body.
+    ///
+    /// # Errors
+    /// Names the first member that cannot be read.
+    pub fn from_body(body: &Map<String, Value>) -> Result<Self, &'static str> {
+        let file = |name: &'static str| match body.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) if value.is_object() => {
+                FileRef::deserialize(value).map(Some).map_err(|_| name)
+            }
+            Some(_) => Err(name),
+        };
+        Ok(Self {
+            file: file("file")?.ok_or("file")?,
+            preview: file("preview")?,
+            taken_at: match body.get("taken_at") {
+                None | Some(Value::Null) => None,
+                Some(value) => Some(value.as_str().ok_or("taken_at")?.to_owned()),
             },
         })
     }

@@ -14,7 +14,7 @@ mod build;
 mod payload;
 mod sd;
 
-pub use body::{CheckIn, Move, Patch, Place, ReportFields, Severity};
+pub use body::{Attach, CheckIn, FileRef, Move, Patch, Place, ReportFields, Severity};
 pub use build::{BuildError, Draft, Link};
 pub use payload::{At, Kind, Payload, Seen};
 pub use sd::{Read, ReadError, SdJwt, WireEntry};

@@ -51,6 +51,9 @@ kinds! {
     Answer = "answer";
     /// The observer arrived at, or left, a station.
     CheckIn = "check_in";
+    /// The observer adds a file to a report: its manifest, which goes ahead of the
+    /// bytes.
+    Attach = "attach";
     /// A coordinator moves a report to another status.
     Decide = "decide";
     /// A decision lets a quarantined entry in.
@@ -71,14 +74,17 @@ impl Kind {
     pub fn is_device(&self) -> bool {
         matches!(
             self,
-            Self::File | Self::Amend | Self::Withdraw | Self::Answer | Self::CheckIn
+            Self::File | Self::Amend | Self::Withdraw | Self::Answer | Self::CheckIn | Self::Attach
         )
     }
 
     /// Whether the entry is written on an earlier one and waits for it.
     #[must_use]
     pub fn needs_base(&self) -> bool {
-        matches!(self, Self::Amend | Self::Withdraw | Self::Answer)
+        matches!(
+            self,
+            Self::Amend | Self::Withdraw | Self::Answer | Self::Attach
+        )
     }
 }
 
