@@ -150,4 +150,30 @@ mod tests {
             assert_eq!(commits_for(PAGES, commits, made), next, "{commits} {made}");
         }
     }
+
+    #[test]
+    fn the_log_begins_anew_after_it_was_written_back() {
+        use crate::store::Store;
+        use diesel::connection::SimpleConnection as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("db.sqlite"));
+        let store = Store::open(&url, 2).unwrap();
+        let write = |name: &str, bytes: u32| {
+            let sql = format!("INSERT INTO server_state VALUES ('{name}', hex(zeroblob({bytes})))");
+            store
+                .write(|conn| match conn {
+                    Conn::Sqlite(inner) => Ok(inner.batch_execute(&sql)?),
+                    Conn::Postgres(_) => unreachable!(),
+                })
+                .unwrap();
+        };
+        write("large", 4_000_000);
+        let mut conn = url.connect().unwrap();
+        let pages = write_back(&mut conn, &Mutex::new(())).unwrap();
+        assert!(pages > 1_000, "{pages} pages for 8 MB");
+        write("small", 1);
+        let pages = write_back(&mut conn, &Mutex::new(())).unwrap();
+        assert!(pages < 100, "{pages} pages: the log grew on");
+    }
 }

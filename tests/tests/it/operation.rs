@@ -424,6 +424,27 @@ fn ingest_reads_what_it_needs_without_statistics() {
     assert_eq!(site.database.count("SELECT count(*) FROM reports"), REPORTS);
 }
 
+/// Connections that PostgreSQL closed meanwhile (a restart, a fail-over) cost no
+/// request: that they are gone shows before anything is done.
+#[test]
+fn connections_that_went_stale_cost_nothing() {
+    let site = Site::new(Kind::Postgres);
+    let mission = site.small_mission("Stale");
+    let server = site.start();
+    let mut phone = Phone::enrolled(&site, mission, "D-1");
+    for turn in 0..3 {
+        let entry = phone.file_text(&format!("{turn}"));
+        assert_eq!(phone.send(&[&entry]).short(&entry), "stored");
+        let closed = site.database.count(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        );
+        assert!(closed > 0, "the server has connections");
+    }
+    assert_eq!(site.database.count("SELECT count(*) FROM reports"), 3);
+    drop(server);
+}
+
 /// Two servers that start at once on a new database migrate it once.
 #[test]
 fn starting_together() {
