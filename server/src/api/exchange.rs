@@ -15,16 +15,19 @@ use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt as _;
 use protocol::{
     codes::Code,
-    exchange::{Request, Response},
+    exchange::{Lane, Request, Response},
     limits,
     problem::Problem,
 };
 
-use super::error::ApiError;
+use super::{Api, error::ApiError};
 use crate::{
     app::App,
     auth::{self, Caller, Subject},
-    domain::ingest::{self, Committed},
+    domain::{
+        admission::Later,
+        ingest::{self, Committed},
+    },
     error::{Error, Result},
 };
 
@@ -45,6 +48,7 @@ use crate::{
 )]
 pub(crate) async fn exchange(
     app: web::Data<App>,
+    api: web::Data<Api>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> std::result::Result<HttpResponse, ApiError> {
@@ -95,6 +99,10 @@ pub(crate) async fn exchange(
             .and_then(|text| text.strip_prefix("Bearer "))
             .map(str::to_owned);
         response = add_news(&app, bearer, cursor, response).await?;
+    }
+    if api.admission().is_pressed() {
+        let Later(seconds) = api.admission().later(Lane::News, app.host.now());
+        response.directives.retry_after = Some(seconds);
     }
     Ok(HttpResponse::Ok().json(response))
 }

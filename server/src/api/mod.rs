@@ -28,14 +28,14 @@ mod tests;
 mod token;
 mod work;
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::sync::Arc;
 
 use actix_web::{HttpResponse, http::header, middleware::from_fn, web};
 use protocol::codes::Code;
 use tokio::sync::Semaphore;
 
 use self::error::ApiError;
-use crate::{app::App, auth::Limiter};
+use crate::{app::App, auth::Limiter, domain::admission::Admission};
 
 /// Passwords verified at once.
 const ARGON: usize = 2;
@@ -52,7 +52,7 @@ struct Shared {
     limiter: Limiter,
     argon: Semaphore,
     exports: Arc<Semaphore>,
-    in_flight: AtomicUsize,
+    admission: Admission,
 }
 
 impl Api {
@@ -64,7 +64,7 @@ impl Api {
             limiter: Limiter::new(app.host.clone(), app.config.login_attempts),
             argon: Semaphore::new(ARGON),
             exports: Arc::new(Semaphore::new(EXPORTS)),
-            in_flight: AtomicUsize::new(0),
+            admission: Admission::new(app.config.max_in_flight),
             app,
         }))
     }
@@ -94,8 +94,8 @@ impl Api {
         self.0.exports.clone()
     }
 
-    fn in_flight(&self) -> &AtomicUsize {
-        &self.0.in_flight
+    fn admission(&self) -> &Admission {
+        &self.0.admission
     }
 
     fn app(&self) -> &App {

@@ -1,8 +1,6 @@
 //! What surrounds every request: a bound on how many are answered at once, a
 //! request id, headers, one line in the log, the metrics.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use actix_web::{
     HttpResponse,
     body::{BoxBody, MessageBody},
@@ -11,9 +9,10 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use protocol::codes::Code;
+use protocol::{codes::Code, exchange::Lane};
 
 use super::{Api, error::ApiError, metrics};
+use crate::domain::admission::Later;
 
 /// Answered however busy the server is.
 const ALWAYS: [&str; 2] = ["/healthz", "/readyz"];
@@ -48,17 +47,18 @@ pub(super) async fn shell(
     let started = host.now();
     let id = protocol::encoding::b64(host.bytes::<9>());
     let method = req.method().clone();
-    let turn = Turn::take(
-        api.in_flight(),
-        api.app().config.max_in_flight,
-        ALWAYS.contains(&req.path()),
-    );
+    let turn = if ALWAYS.contains(&req.path()) {
+        Ok(api.admission().enter_always())
+    } else {
+        api.admission().enter(lane(&req), started)
+    };
+    ::metrics::gauge!("scrutineer_http_in_flight").set(api.admission().inside() as f64);
     let mut response = match turn {
-        None => req.into_response(HttpResponse::from_error(ApiError::new(
-            Code::Overloaded,
-            "",
-        ))),
-        Some(_turn) => next.call(req).await?.map_into_boxed_body(),
+        Err(Later(seconds)) => {
+            let error = ApiError::new(Code::Overloaded, "").retry_after(seconds);
+            req.into_response(HttpResponse::from_error(error))
+        }
+        Ok(_turn) => next.call(req).await?.map_into_boxed_body(),
     };
     let fault = response
         .response()
@@ -105,39 +105,13 @@ fn add_headers(headers: &mut HeaderMap, id: &str, tls: bool) {
     }
 }
 
-/// One request among those answered at once.
-struct Turn<'a>(&'a AtomicUsize);
-
-impl<'a> Turn<'a> {
-    fn take(count: &'a AtomicUsize, most: usize, always: bool) -> Option<Self> {
-        // Counted first: the turn gives it back, also when it is refused.
-        let turn = Self(count);
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        ::metrics::gauge!("scrutineer_http_in_flight").increment(1);
-        (always || before < most).then_some(turn)
+/// What a request is about, by its head alone.
+fn lane(req: &ServiceRequest) -> Lane {
+    if req.path().starts_with("/v1/evidence/") {
+        return Lane::Files;
     }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-        ::metrics::gauge!("scrutineer_http_in_flight").decrement(1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn turns_come_back() {
-        let count = AtomicUsize::new(0);
-        let first = Turn::take(&count, 1, false);
-        assert!(first.is_some());
-        assert!(Turn::take(&count, 1, false).is_none());
-        assert!(Turn::take(&count, 1, true).is_some());
-        drop(first);
-        assert_eq!(count.load(Ordering::Relaxed), 0);
-        assert!(Turn::take(&count, 1, false).is_some());
-    }
+    req.headers()
+        .get(Lane::HEADER)
+        .and_then(|name| Lane::from_name(name.to_str().ok()?))
+        .unwrap_or(Lane::Text)
 }

@@ -22,7 +22,7 @@ use protocol::{
     encoding::b64,
     enrolment::Proof,
     entry::{At, Draft, Kind, Link, Patch, Place, ReportFields, Severity},
-    exchange::JournalHead,
+    exchange::{JournalHead, Lane},
     ids::{EntryHash, JournalId, MissionId, SubjectId},
     jose::{Signer, SoftwareKey},
 };
@@ -1140,8 +1140,9 @@ async fn a_panic_costs_one_request() {
 async fn too_many_at_once_are_told_to_come_back() {
     let world = World::new("");
     let api = Api::new(world.app.clone());
-    api.in_flight()
-        .store(world.app.config.max_in_flight, Ordering::Relaxed);
+    let most = world.app.config.max_in_flight;
+    let busy = api.clone();
+    let crowd: Vec<_> = (0..most).map(|_| busy.admission().enter_always()).collect();
     let service = serve!(api api);
     let busy = send(&service, Method::GET, "/docs", "", None).await;
     busy.refuses(Code::Overloaded);
@@ -1152,4 +1153,43 @@ async fn too_many_at_once_are_told_to_come_back() {
             .status,
         200
     );
+    drop(crowd);
+    assert_eq!(
+        send(&service, Method::GET, "/docs", "", None).await.status,
+        200
+    );
+}
+
+/// With three quarters of the places taken, words get in and files do not; the
+/// head alone decides, so the answer comes without the body.
+#[actix_web::test]
+async fn the_less_urgent_are_turned_away_first() {
+    let world = World::new("");
+    let api = Api::new(world.app.clone());
+    let busy = api.clone();
+    let _crowd: Vec<_> = (0..world.app.config.max_in_flight * 3 / 4)
+        .map(|_| busy.admission().enter_always())
+        .collect();
+    let service = serve!(api api);
+    for (lane, path, admitted) in [
+        ("critical", "/v1/exchange", true),
+        ("text", "/v1/exchange", true),
+        ("news", "/v1/exchange", false),
+        ("files", "/v1/exchange", false),
+        ("gibberish", "/v1/exchange", true),
+        // Whatever it calls itself.
+        ("critical", "/v1/evidence/x", false),
+    ] {
+        let request = TestRequest::post()
+            .uri(path)
+            .insert_header((Lane::HEADER, lane))
+            .set_json(json!({"protocol": 1, "entries": []}));
+        let answer = answer(service(request).await).await;
+        assert_eq!(answer.status != 503, admitted, "{lane} {path}");
+        if admitted {
+            // Those who were served are asked not to come back soon.
+            let body = answer.ok();
+            assert!(body["directives"]["retry_after"].is_u64(), "{body}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod acts;
+pub mod admission;
 pub mod enrolment;
 pub mod erasure;
 pub mod export;

@@ -148,5 +148,44 @@ pub struct Response {
     pub token: Option<Code>,
 }
 
+/// What a request is about, so that a server that cannot serve all can choose
+/// before it reads, authenticates or looks anything up. A claim, as everything in
+/// a request: it only orders those who wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// Carries a critical report.
+    Critical,
+    /// Carries other entries.
+    Text,
+    /// Only reads what is new.
+    News,
+    /// Carries or reads files.
+    Files,
+}
+
+impl Lane {
+    /// All, the most urgent first.
+    pub const ALL: [Self; 4] = [Self::Critical, Self::Text, Self::News, Self::Files];
+    /// The request header that names it, in lower case.
+    pub const HEADER: &'static str = "scrutineer-lane";
+
+    /// The name in the header.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Text => "text",
+            Self::News => "news",
+            Self::Files => "files",
+        }
+    }
+
+    /// Finds a lane by its name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lane| lane.name() == name)
+    }
+}
+
 /// The media type of both directions.
 pub const MEDIA_TYPE: &str = "application/json";
