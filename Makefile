@@ -1,4 +1,4 @@
-.PHONY: help demo test build bench check fmt
+.PHONY: help demo test build bench road check fmt
 .DEFAULT_GOAL := help
 
 help: ## what can be done here
@@ -24,6 +24,11 @@ bench: ## measure both databases; the figures stand in docs/benchmarks.md
 	@echo "bench: leave the machine alone meanwhile, or the figures mean nothing"
 	@cargo build --release --locked --bins
 	@cargo run --release --locked --quiet --bin bench
+
+road: ## measure what reports cost on a bad line; the figures stand in docs/benchmarks.md
+	@scripts/setup.sh bench
+	@cargo build --release --locked --bins
+	@cargo run --release --locked --quiet --bin road
 
 check: ## formatting, lints, and what the dependencies bring in
 	@scripts/setup.sh build

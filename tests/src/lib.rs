@@ -14,9 +14,11 @@
 //! | [`observer`] | an observer's home, driven through the real `observer` |
 //! | [`phone`] | a phone in the test's own process: signs what a test wants signed, good or bad |
 //! | [`console`] | a coordinator who has signed in over HTTP |
+//! | [`link`] | a bad network between phones and a server |
 //! | [`ledger`] | reads a ledger and checks numbers, chain and every signature |
 //! | [`demo_data`] | the files of `tests/data/demo` |
 //! | [`bench`] | the measurements of `make bench` |
+//! | [`road`] | the measurements of `make road` |
 //! | [`wait`], [`chance`], [`reaper`] | deadlines, seeded randomness, and an end to every process started |
 //!
 //! # How to run them
@@ -39,11 +41,13 @@ pub mod database;
 pub mod demo_data;
 pub mod http;
 pub mod ledger;
+pub mod link;
 pub mod observer;
 pub mod phone;
 pub mod postgres;
 pub mod programs;
 pub mod reaper;
+pub mod road;
 pub mod site;
 pub mod wait;
 
