@@ -15,6 +15,7 @@
 //! | [`phone`] | a phone in the test's own process: signs what a test wants signed, good or bad |
 //! | [`console`] | a coordinator who has signed in over HTTP |
 //! | [`link`] | a bad network between phones and a server |
+//! | [`faults`] | programs on a file system that fails |
 //! | [`ledger`] | reads a ledger and checks numbers, chain and every signature |
 //! | [`demo_data`] | the files of `tests/data/demo` |
 //! | [`bench`] | the measurements of `make bench` |
@@ -39,6 +40,7 @@ pub mod chance;
 pub mod console;
 pub mod database;
 pub mod demo_data;
+pub mod faults;
 pub mod http;
 pub mod ledger;
 pub mod link;

@@ -37,6 +37,19 @@ pub fn path(name: &str) -> PathBuf {
     path
 }
 
+/// The Python that has the tests' libraries.
+///
+/// # Panics
+/// When `SCRUTINEER_TEST_PYTHON` does not name it.
+#[must_use]
+pub fn python() -> Command {
+    let python = std::env::var_os("SCRUTINEER_TEST_PYTHON").expect(
+        "SCRUTINEER_TEST_PYTHON is not set. It names a Python that has tests/python/requirements.txt: run `make test`, or \
+         `scripts/setup.sh test` once and then SCRUTINEER_TEST_PYTHON=$PWD/target/venv/bin/python cargo test",
+    );
+    Command::new(python)
+}
+
 /// A command without what the caller's environment says to Scrutineer.
 #[must_use]
 pub fn command(name: &str) -> Command {

@@ -457,10 +457,24 @@ impl Site {
     #[must_use]
     pub fn spawn_with(&self, arguments: &[&str]) -> Server {
         let mut command = self.command(&["serve"]);
-        command
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(arguments);
+        self.run_server(command)
+    }
+
+    /// As [`Self::spawn`], with the command changed first.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[must_use]
+    pub fn spawn_under(&self, change: impl FnOnce(&mut Command)) -> Server {
+        let listen = format!("127.0.0.1:{}", self.port.number);
+        let mut command = self.command(&["serve", "--listen", &listen]);
+        change(&mut command);
+        self.run_server(command)
+    }
+
+    fn run_server(&self, mut command: Command) -> Server {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("scrutineer starts");
         reaper::kill_later(child.id());
         let log = Arc::new(Mutex::new(String::new()));

@@ -14,6 +14,7 @@ use tests::{
     database::Kind,
     http, on_both_databases,
     phone::{self, Phone, report},
+    programs,
     site::Site,
 };
 
@@ -136,12 +137,8 @@ fn foreign_readers_take_them(kind: Kind) {
 }
 
 fn python(csv: &Path, geojson: &Path, jsonl: &Path) {
-    let python = std::env::var_os("SCRUTINEER_TEST_PYTHON").expect(
-        "SCRUTINEER_TEST_PYTHON is not set. It names a Python that has tests/python/requirements.txt: run `make test`, or \
-         `scripts/setup.sh test` once and then SCRUTINEER_TEST_PYTHON=$PWD/target/venv/bin/python cargo test",
-    );
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/verify_export.py");
-    let output = Command::new(&python)
+    let output = programs::python()
         .arg(script)
         .args([csv, geojson, jsonl])
         .output()

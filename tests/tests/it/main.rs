@@ -12,5 +12,6 @@ mod lists;
 mod matrix;
 mod operation;
 mod people;
+mod power;
 mod rebuilding;
 mod releases;
