@@ -16,6 +16,8 @@
 //! | [`console`] | a coordinator who has signed in over HTTP |
 //! | [`ledger`] | reads a ledger and checks numbers, chain and every signature |
 //! | [`demo_data`] | the files of `tests/data/demo` |
+//! | [`upload`] | announces files and sends their bytes, honestly or not |
+//! | [`s3`] | an S3-speaking server of the test's own |
 //! | [`bench`] | the measurements of `make bench` |
 //! | [`wait`], [`chance`], [`reaper`] | deadlines, seeded randomness, and an end to every process started |
 //!
@@ -44,7 +46,9 @@ pub mod phone;
 pub mod postgres;
 pub mod programs;
 pub mod reaper;
+pub mod s3;
 pub mod site;
+pub mod upload;
 pub mod wait;
 
 /// Makes two tests of each function of one argument, [`database::Kind`].

@@ -8,6 +8,7 @@ mod docs;
 mod enrolments;
 mod erasures;
 pub mod error;
+mod evidence;
 mod exchange;
 mod exports;
 pub mod guard;
@@ -52,6 +53,7 @@ struct Shared {
     limiter: Limiter,
     argon: Semaphore,
     exports: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
     in_flight: AtomicUsize,
 }
 
@@ -64,6 +66,8 @@ impl Api {
             limiter: Limiter::new(app.host.clone(), app.config.login_attempts),
             argon: Semaphore::new(ARGON),
             exports: Arc::new(Semaphore::new(EXPORTS)),
+            // A slow upload takes minutes: half of all turns stay for reports.
+            uploads: Arc::new(Semaphore::new(app.config.max_in_flight.div_ceil(2))),
             in_flight: AtomicUsize::new(0),
             app,
         }))
@@ -92,6 +96,10 @@ impl Api {
 
     fn exports(&self) -> Arc<Semaphore> {
         self.0.exports.clone()
+    }
+
+    fn uploads(&self) -> Arc<Semaphore> {
+        self.0.uploads.clone()
     }
 
     fn in_flight(&self) -> &AtomicUsize {

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod acts;
 pub mod enrolment;
 pub mod erasure;
+pub mod evidence;
 pub mod export;
 pub mod flags;
 pub mod import;
