@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     domain::{
         acts::Office,
+        evidence::Evidence,
         ingest::{Batcher, DeviceKeys},
         missions,
     },
@@ -35,6 +36,8 @@ pub struct App {
     pub device_keys: DeviceKeys,
     /// Takes verified entries and makes them durable.
     pub batcher: Batcher,
+    /// The bytes of evidence.
+    pub evidence: Evidence,
     /// Turns for verifying signatures: one a core, so that the committing
     /// threads are never starved by a crowd of verifiers.
     pub verifying: Arc<Semaphore>,
@@ -50,7 +53,8 @@ impl App {
         let mut store = Store::open(&config.database()?, config.database_connections)?;
         store.checkpoint_in_background()?;
         let epoch = store.write(|conn| missions::ensure_epoch(conn, &host))?;
-        let batcher = Batcher::new(store.clone(), host.clone());
+        let batcher = Batcher::new(store.clone(), host.clone(), config.evidence_quota);
+        let evidence = Evidence::open(&config, store.clone(), host.clone())?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
             config: Arc::new(config),
@@ -60,6 +64,7 @@ impl App {
             epoch,
             device_keys: DeviceKeys::default(),
             batcher,
+            evidence,
             verifying: Arc::new(Semaphore::new(cores)),
         })
     }

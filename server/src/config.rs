@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
-    store::DatabaseUrl,
+    store::{DatabaseUrl, objects},
 };
 
 /// Every setting of the server.
@@ -55,6 +55,27 @@ pub struct Config {
     pub shutdown_seconds: u64,
     /// Worker threads; 0 means one a core.
     pub workers: usize,
+    /// The folder of evidence files. Not used with `evidence_s3_bucket`.
+    pub evidence_folder: PathBuf,
+    /// The bucket of evidence files in an S3-compatible store. Empty means the folder.
+    pub evidence_s3_bucket: String,
+    /// Its address, such as `https://s3.example.org`. Empty means Amazon's, in the region.
+    pub evidence_s3_endpoint: String,
+    /// Its region.
+    pub evidence_s3_region: String,
+    /// The id of the access key.
+    pub evidence_s3_key: String,
+    /// The secret of the access key. It belongs in the environment or in `evidence_s3_secret_file`.
+    pub evidence_s3_secret: Secret,
+    /// A file that holds the secret of the access key.
+    pub evidence_s3_secret_file: Option<PathBuf>,
+    /// When phones may let go of their copies: `backup`, once a backup holds the file; or
+    /// `stored`, at once, for a store that keeps copies of its own.
+    pub evidence_durable: Durability,
+    /// Bytes of evidence that one accreditation may announce.
+    pub evidence_quota: u64,
+    /// Days after which an upload that gets no more bytes is removed.
+    pub evidence_upload_days: i64,
     /// Log filter: `info`, `debug`, `scrutineer=debug`.
     pub log: String,
     /// Log as JSON lines.
@@ -79,9 +100,40 @@ impl Default for Config {
             max_in_flight: 512,
             shutdown_seconds: 30,
             workers: 0,
+            evidence_folder: PathBuf::from("evidence"),
+            evidence_s3_bucket: String::new(),
+            evidence_s3_endpoint: String::new(),
+            evidence_s3_region: "us-east-1".into(),
+            evidence_s3_key: String::new(),
+            evidence_s3_secret: Secret::default(),
+            evidence_s3_secret_file: None,
+            evidence_durable: Durability::Backup,
+            evidence_quota: 4 * 1024 * 1024 * 1024,
+            evidence_upload_days: 30,
             log: "info".into(),
             log_json: false,
         }
+    }
+}
+
+/// When a complete file of evidence outlives the disk that it lies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Once a backup has copied it.
+    Backup,
+    /// As soon as it is stored.
+    Stored,
+}
+
+/// A setting that no log may show.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "none" } else { "***" })
     }
 }
 
@@ -111,12 +163,14 @@ impl Config {
         // Files named in the data folder's own configuration lie beside it.
         let files = [
             &mut config.database_url_file,
+            &mut config.evidence_s3_secret_file,
             &mut config.tls_certificate,
             &mut config.tls_key,
         ];
         for path in files.into_iter().flatten() {
             *path = data.join(&*path);
         }
+        config.evidence_folder = data.join(&config.evidence_folder);
         if let Some(listen) = overrides.listen {
             config.listen = listen;
         }
@@ -140,6 +194,19 @@ impl Config {
         }
         if self.max_in_flight == 0 || self.login_attempts == 0 {
             return Err("max_in_flight and login_attempts must be at least 1".into());
+        }
+        if !(1..=3650).contains(&self.evidence_upload_days) {
+            return Err("evidence_upload_days must lie between 1 and 3650".into());
+        }
+        let s3 = !self.evidence_s3_bucket.is_empty();
+        if s3 && self.evidence_s3_key.is_empty() {
+            return Err("evidence_s3_bucket needs evidence_s3_key and its secret".into());
+        }
+        if s3
+            && !self.evidence_s3_endpoint.is_empty()
+            && url::Url::parse(&self.evidence_s3_endpoint).is_err()
+        {
+            return Err("evidence_s3_endpoint is not an address".into());
         }
         if !self.public_url.is_empty() && url::Url::parse(&self.public_url).is_err() {
             return Err("public_url is not an address".into());
@@ -182,6 +249,33 @@ impl Config {
         }
         url.parse()
             .map_err(|detail: String| Error::refused(Code::ConfigurationInvalid, detail))
+    }
+
+    /// Where the bytes of evidence are.
+    ///
+    /// # Errors
+    /// An unreadable `evidence_s3_secret_file`.
+    pub fn evidence(&self) -> Result<objects::Place> {
+        if self.evidence_s3_bucket.is_empty() {
+            return Ok(objects::Place::Folder(self.evidence_folder.clone()));
+        }
+        let secret = match &self.evidence_s3_secret_file {
+            Some(path) if self.evidence_s3_secret.0.is_empty() => {
+                crate::keys::refuse_shared(path)?;
+                std::fs::read_to_string(path)
+                    .map_err(Error::io(path))?
+                    .trim()
+                    .to_owned()
+            }
+            _ => self.evidence_s3_secret.0.clone(),
+        };
+        Ok(objects::Place::S3 {
+            bucket: self.evidence_s3_bucket.clone(),
+            endpoint: self.evidence_s3_endpoint.clone(),
+            region: self.evidence_s3_region.clone(),
+            key: self.evidence_s3_key.clone(),
+            secret,
+        })
     }
 
     /// Where the keys are.

@@ -26,6 +26,9 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("{0}: {1}")]
     Io(String, #[source] std::io::Error),
+    /// The store of files said no, or cannot be reached.
+    #[error("evidence: {0}")]
+    Objects(#[from] object_store::Error),
     /// Something that must not happen did.
     #[error("internal: {0}")]
     Internal(String),
@@ -68,6 +71,7 @@ impl Error {
             Self::Refused { code, .. } => *code,
             Self::Connection(_) => Code::DatabaseUnavailable,
             Self::Database(error) if is_unavailable(error) => Code::DatabaseUnavailable,
+            Self::Objects(_) => Code::EvidenceUnavailable,
             Self::Database(_) | Self::Io(..) | Self::Internal(_) => Code::Internal,
         }
     }

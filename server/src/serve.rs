@@ -33,7 +33,7 @@ use crate::{
     app::App,
     clock::Host,
     config::Config,
-    domain::missions,
+    domain::{evidence::Swept, missions},
     error::{Error, Result},
     store::presence::Presence,
 };
@@ -55,6 +55,8 @@ const BACKLOG: u32 = 2048;
 const CONNECTIONS: usize = 10_000;
 /// How often keys and certificates are looked at for changes.
 const CARE: Duration = Duration::from_secs(60);
+/// How often evidence is swept.
+const SWEEP: Duration = Duration::from_secs(3600);
 
 /// The address that a request really comes from, behind trusted proxies too.
 #[derive(Clone, Copy, Debug)]
@@ -123,6 +125,7 @@ async fn listen(
     let handle = server.handle();
     let mut running = actix_web::rt::spawn(server);
     let care = actix_web::rt::spawn(take_care(app.clone(), certificate));
+    let sweeping = actix_web::rt::spawn(sweep(app.clone()));
     tracing::info!(address, database = ?app.store, "listening");
     announce(&address)?;
 
@@ -142,6 +145,7 @@ async fn listen(
         }
     };
     care.abort();
+    sweeping.abort();
     // What was taken before the stop is written before the end.
     let batcher = app.batcher.clone();
     let drained = web::block(move || batcher.stop()).await;
@@ -221,6 +225,25 @@ impl Stop {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Destroys what erasures doomed and removes uploads that nobody goes on with: at
+/// the start, because the last server may have died before, and each hour.
+async fn sweep(app: App) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match app.evidence.sweep().await {
+            Ok(swept) if swept == Swept::default() => {}
+            Ok(swept) => tracing::info!(
+                files = swept.destroyed,
+                uploads = swept.uploads,
+                "evidence was removed: files of erased reports, unfinished uploads"
+            ),
+            Err(error) => tracing::error!(%error, "evidence was not swept; tried again in an hour"),
         }
     }
 }

@@ -18,6 +18,8 @@
 //! | [`faults`] | programs on a file system that fails |
 //! | [`ledger`] | reads a ledger and checks numbers, chain and every signature |
 //! | [`demo_data`] | the files of `tests/data/demo` |
+//! | [`upload`] | announces files and sends their bytes, honestly or not |
+//! | [`s3`] | an S3-speaking server of the test's own |
 //! | [`bench`] | the measurements of `make bench` |
 //! | [`road`] | the measurements of `make road` |
 //! | [`wait`], [`chance`], [`reaper`] | deadlines, seeded randomness, and an end to every process started |
@@ -50,7 +52,9 @@ pub mod postgres;
 pub mod programs;
 pub mod reaper;
 pub mod road;
+pub mod s3;
 pub mod site;
+pub mod upload;
 pub mod wait;
 
 /// Makes two tests of each function of one argument, [`database::Kind`].

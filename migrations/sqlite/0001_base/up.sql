@@ -175,6 +175,25 @@ CREATE TABLE user_roles (
     PRIMARY KEY (user_id, mission, role)
 );
 
+-- register: files of evidence ---------------------------------------------------
+-- Complete files, as the object store holds them.
+CREATE TABLE evidence_files (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+    size BIGINT NOT NULL,
+    completed_at BIGINT NOT NULL,
+    -- since when the file outlives the disk that it lies on
+    durable_at BIGINT,
+    PRIMARY KEY (mission, sha256)
+);
+
+-- Files that an erasure destroys. A row goes once the bytes are gone.
+CREATE TABLE evidence_doomed (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+    PRIMARY KEY (mission, sha256)
+);
+
 -- projections -----------------------------------------------------------------
 CREATE TABLE devices (
     mission INTEGER NOT NULL REFERENCES missions (no),
@@ -249,3 +268,21 @@ CREATE TABLE inbox (
     number BIGINT NOT NULL,
     PRIMARY KEY (mission, accreditation, number)
 );
+
+-- Files that attach entries announce: the original, and its preview.
+CREATE TABLE evidence (
+    mission INTEGER NOT NULL,
+    number BIGINT NOT NULL,
+    preview BOOLEAN NOT NULL,
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+    size BIGINT NOT NULL,
+    media_type TEXT NOT NULL,
+    report BLOB NOT NULL,
+    accreditation BLOB NOT NULL,
+    taken_at BIGINT,
+    standing TEXT NOT NULL CHECK (standing = 'applied' OR standing = 'held' OR standing = 'quarantined'),
+    PRIMARY KEY (mission, number, preview)
+);
+CREATE INDEX evidence_sha256 ON evidence (sha256, mission);
+CREATE INDEX evidence_report ON evidence (report, mission);
+CREATE INDEX evidence_accreditation ON evidence (accreditation, mission);

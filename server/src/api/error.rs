@@ -9,7 +9,10 @@ use std::fmt;
 use actix_web::{
     HttpResponse, ResponseError,
     error::BlockingError,
-    http::{StatusCode, header},
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
 };
 use protocol::{
     codes::Code,
@@ -31,6 +34,7 @@ pub struct ApiError {
     /// For the log only.
     cause: Option<String>,
     retry_after: Option<u32>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
@@ -42,6 +46,7 @@ impl ApiError {
             problem: Box::new(Problem::new(code, detail)),
             cause: None,
             retry_after: busy.then_some(RETRY_AFTER),
+            headers: Vec::new(),
         }
     }
 
@@ -85,6 +90,19 @@ impl ApiError {
         self
     }
 
+    /// Adds a header.
+    #[must_use]
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// A member that was added.
+    #[must_use]
+    pub(super) fn member(&self, name: &str) -> Option<&Value> {
+        self.problem.extra.get(name)
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -104,6 +122,9 @@ impl ApiError {
         }
         let mut response = HttpResponse::build(self.status_code());
         response.content_type(MEDIA_TYPE);
+        for (name, value) in &self.headers {
+            response.insert_header((name.clone(), value.clone()));
+        }
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }

@@ -40,6 +40,18 @@ pub(super) fn install() {
             "Seconds to an answer's head."
         );
         metrics::describe_gauge!("scrutineer_http_in_flight", "Requests being answered.");
+        metrics::describe_counter!(
+            "scrutineer_evidence_bytes_total",
+            "Bytes of evidence received."
+        );
+        metrics::describe_counter!(
+            "scrutineer_evidence_files_total",
+            "Files of evidence completed and verified."
+        );
+        metrics::describe_counter!(
+            "scrutineer_evidence_mismatches_total",
+            "Files that came whole and were not what had been announced."
+        );
         handle
     });
 }

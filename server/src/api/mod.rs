@@ -8,6 +8,7 @@ mod docs;
 mod enrolments;
 mod erasures;
 pub mod error;
+mod evidence;
 mod exchange;
 mod exports;
 pub mod guard;

@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    accreditations, devices, docs, enrolments, erasures, exchange, exports, health, jwks, login,
-    me, metrics, missions, quarantine, reports,
+    accreditations, devices, docs, enrolments, erasures, evidence, exchange, exports, health, jwks,
+    login, me, metrics, missions, quarantine, reports,
     routes::{Policy, ROUTES, Route},
     token,
 };
@@ -35,6 +35,8 @@ pub(super) const ERRORS: &[Code] = &[];
         login::login, token::token, jwks::jwks, me::me,
         reports::list::list_reports, reports::show::show_report, reports::decide::decide_report,
         exports::export_reports,
+        evidence::options::describe_uploads, evidence::head::probe_evidence,
+        evidence::patch::send_evidence, evidence::get::read_evidence,
         quarantine::list::list_quarantine, quarantine::admit::admit_entry,
         accreditations::list::list_accreditations, accreditations::revoke::revoke_accreditation,
         enrolments::issue::issue_enrolment_code, devices::list::list_devices, devices::revoke::revoke_device,
@@ -46,6 +48,7 @@ pub(super) const ERRORS: &[Code] = &[];
     tags(
         (name = "sign-in", description = "Getting a token"),
         (name = "reports", description = "Reading reports, deciding on them, taking them away"),
+        (name = "evidence", description = "Files: sent by phones with tus 1.0.0, read by both sides"),
         (name = "quarantine", description = "Entries that wait for a decision"),
         (name = "devices", description = "Who may file"),
         (name = "erasure", description = "A legal duty, done by two people"),

@@ -11,10 +11,10 @@ use actix_web::{
 use protocol::codes::Code;
 
 use super::{
-    accreditations, devices, docs, enrolments, erasures, exchange, exports, guard as gate, health,
-    jwks, login, me, metrics, missions, openapi, quarantine, reports, token,
+    accreditations, devices, docs, enrolments, erasures, evidence, exchange, exports,
+    guard as gate, health, jwks, login, me, metrics, missions, openapi, quarantine, reports, token,
 };
-use crate::auth::Role::{self, Analyst, Auditor, Coordinator, Lead, Operator};
+use crate::auth::Role::{self, Analyst, Auditor, Coordinator, Lead, Observer, Operator};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,9 @@ pub struct Route {
 const ANYONE: Policy = Policy::Public;
 const SIGNED_IN: Policy = Policy::Roles(&Role::ALL);
 const READERS: Policy = Policy::Roles(&[Coordinator, Lead, Analyst, Auditor]);
+const WITNESSES: Policy = Policy::Roles(&[Observer]);
+const READERS_AND_WITNESSES: Policy =
+    Policy::Roles(&[Observer, Coordinator, Lead, Analyst, Auditor]);
 const REVIEWERS: Policy = Policy::Roles(&[Coordinator, Lead]);
 const OVERSEERS: Policy = Policy::Roles(&[Coordinator, Lead, Auditor]);
 const EXPORTERS: Policy = Policy::Roles(&[Analyst, Lead, Auditor]);
@@ -91,6 +94,11 @@ pub static ROUTES: &[Route] = routes! {
     GET "/v1/reports/{id}" READERS reports::show::ERRORS => reports::show::show_report;
     POST "/v1/reports/{id}/decisions" REVIEWERS reports::decide::ERRORS => reports::decide::decide_report;
     GET "/v1/exports/{format}" EXPORTERS exports::ERRORS => exports::export_reports;
+    // files; HEAD stands before GET, which would answer it too
+    OPTIONS "/v1/evidence/{sha256}" ANYONE evidence::options::ERRORS => evidence::options::describe_uploads;
+    HEAD "/v1/evidence/{sha256}" READERS_AND_WITNESSES evidence::head::ERRORS => evidence::head::probe_evidence;
+    PATCH "/v1/evidence/{sha256}" WITNESSES evidence::patch::ERRORS => evidence::patch::send_evidence;
+    GET "/v1/evidence/{sha256}" READERS_AND_WITNESSES evidence::get::ERRORS => evidence::get::read_evidence;
     // what waits
     GET "/v1/quarantine" OVERSEERS quarantine::list::ERRORS => quarantine::list::list_quarantine;
     POST "/v1/quarantine/{hash}/admission" REVIEWERS quarantine::admit::ERRORS => quarantine::admit::admit_entry;
@@ -185,8 +193,11 @@ pub(super) fn register(config: &mut ServiceConfig) {
         done.push(path);
         let mut resource = web::resource(path);
         let mut allowed = Vec::new();
+        let own_head = ROUTES
+            .iter()
+            .any(|route| route.path == path && route.method == Method::HEAD);
         for route in ROUTES.iter().filter(|route| route.path == path) {
-            allowed.push(if route.method == Method::GET {
+            allowed.push(if route.method == Method::GET && !own_head {
                 "GET, HEAD"
             } else {
                 route.method.as_str()
@@ -272,10 +283,13 @@ mod tests {
             "/metrics",
         ];
         for route in ROUTES {
+            // OPTIONS says what is spoken, and nothing of any file.
+            let open = OPEN.contains(&route.path) || route.method == Method::OPTIONS;
             assert_eq!(
                 !matches!(route.policy, Policy::Roles(_)),
-                OPEN.contains(&route.path),
-                "{}",
+                open,
+                "{} {}",
+                route.method,
                 route.path
             );
             assert!(route.roles().is_none_or(|roles| !roles.is_empty()));

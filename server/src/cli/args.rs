@@ -304,6 +304,9 @@ pub(super) struct Which {
     /// Withdrawn ones only, or the others only
     #[arg(long)]
     withdrawn: Option<bool>,
+    /// Only those that a file was announced for, or the others only
+    #[arg(long)]
+    evidence: Option<bool>,
 }
 
 impl Which {
@@ -329,6 +332,7 @@ impl Which {
             values.iter().try_for_each(|value| set(name, value))?;
         }
         let withdrawn = self.withdrawn.map(|withdrawn| withdrawn.to_string());
+        let evidence = self.evidence.map(|evidence| evidence.to_string());
         for (name, value) in [
             ("received_from", &self.received_from),
             ("received_to", &self.received_to),
@@ -337,6 +341,7 @@ impl Which {
             ("text", &self.text),
             ("bbox", &self.bbox),
             ("withdrawn", &withdrawn),
+            ("evidence", &evidence),
         ] {
             value.iter().try_for_each(|value| set(name, value))?;
         }

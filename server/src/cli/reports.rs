@@ -15,6 +15,7 @@ use crate::{
     domain::{
         acts::{self, Decision},
         erasure as erasures,
+        evidence::Evidence,
         export::{self, Format, Options, Record},
     },
     error::{Error, Result},
@@ -321,6 +322,8 @@ pub(super) fn erasure(desk: &Desk, command: Erasure, out: Out) -> Result<()> {
                 erasures::approve(conn, desk.office(), mission.reference, user, erasure)
             })?;
             desk.store.scrub()?;
+            let evidence = Evidence::open(&desk.config, desk.store.clone(), desk.host.clone())?;
+            actix_web::rt::System::new().block_on(evidence.destroy_doomed())?;
             out.answer(
                 &json!({"erasure": erasure, "report": id(&row.report), "number": number}),
                 &format!("the words of report {} are erased", id(&row.report)),

@@ -374,6 +374,13 @@ pub(super) fn show_config(common: &Common, out: Out) -> Result<()> {
     if let Some(url) = value.get_mut("database_url") {
         *url = json!(mask(&config.database_url));
     }
+    if let Some(secret) = value.get_mut("evidence_s3_secret") {
+        *secret = json!(if config.evidence_s3_secret.0.is_empty() {
+            ""
+        } else {
+            "***"
+        });
+    }
     let mut words = String::new();
     for (name, setting) in value.as_object().into_iter().flatten() {
         words.push_str(&format!("{name} = {setting}\n"));

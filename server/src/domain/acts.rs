@@ -428,7 +428,7 @@ impl Act {
             clock_skew: None,
         };
         let hash = entry.hash;
-        let outcome = append(conn, &mut None, mission, &[entry], &[], now)?;
+        let outcome = append(conn, &mut None, mission, &[entry], &[], u64::MAX, now)?;
         match outcome.appended.first() {
             Some(appended) if appended.code.is_none() => Ok((appended.number, hash)),
             other => Err(Error::Internal(format!(

@@ -5,6 +5,7 @@ pub mod acts;
 pub mod admission;
 pub mod enrolment;
 pub mod erasure;
+pub mod evidence;
 pub mod export;
 pub mod flags;
 pub mod import;

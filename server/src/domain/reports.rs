@@ -79,6 +79,10 @@ pub const PARAMETERS: &[(&str, &str)] = &[
         "withdrawn",
         "`true`: only withdrawn reports; `false`: only the others.",
     ),
+    (
+        "evidence",
+        "`true`: only reports that a file was announced for; `false`: only the others.",
+    ),
 ];
 
 /// A box on the globe; `min_lon > max_lon` means that it crosses the
@@ -132,6 +136,8 @@ pub struct Filter {
     pub bbox: Option<Bbox>,
     /// Withdrawn ones only, or the others only.
     pub withdrawn: Option<bool>,
+    /// With files only, or without only.
+    pub evidence: Option<bool>,
 }
 
 impl Filter {
@@ -172,6 +178,7 @@ impl Filter {
             }
             "bbox" => once(name, &mut self.bbox, bbox(value))?,
             "withdrawn" => once(name, &mut self.withdrawn, value.parse().ok())?,
+            "evidence" => once(name, &mut self.evidence, value.parse().ok())?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -519,6 +526,7 @@ mod tests {
             ("bbox", "NaN,40,50,41"),
             ("bbox", "-181,40,50,41"),
             ("withdrawn", "yes"),
+            ("evidence", "yes"),
         ] {
             let error = filter(&[(name, value)]).unwrap_err();
             assert_eq!(error.code(), Code::MalformedQuery, "{name}={value}");

@@ -8,7 +8,7 @@ use super::{
     conn::{Conn, on_backend},
     ledger::{CHUNK, ensure_one},
     schema::{
-        categories, check_ins, devices, inbox, missions, registers, reports,
+        categories, check_ins, devices, evidence, inbox, missions, registers, reports,
         revoked_accreditations, stations,
     },
 };
@@ -346,6 +346,7 @@ pub fn clear(conn: &mut Conn, mission: i32) -> Result<()> {
     )
     .execute(conn)?;
     diesel::delete(inbox::table.filter(inbox::mission.eq(mission))).execute(conn)?;
+    diesel::delete(evidence::table.filter(evidence::mission.eq(mission))).execute(conn)?;
     Ok(())
 }
 
@@ -386,6 +387,12 @@ pub fn dump(conn: &mut Conn, mission: i32) -> Result<Vec<String>> {
         .load::<(i32, Vec<u8>, i64)>(conn)?
         .iter()
         .map(|r| format!("inbox {r:?}"))
+        .collect());
+    add(evidence::table
+        .order((evidence::number, evidence::preview))
+        .load::<super::evidence::AnnouncedRow>(conn)?
+        .iter()
+        .map(|row| format!("{row:?}"))
         .collect());
     add(entries::table
         .order(entries::number)

@@ -1,7 +1,7 @@
 //! Reports as they are asked for. Every function takes the caller's mission.
 
 use diesel::{
-    dsl::sql,
+    dsl::{exists, not, sql},
     prelude::*,
     sql_types::{Bool, Integer, Text},
 };
@@ -10,7 +10,7 @@ use protocol::entry::Severity;
 use super::{
     Conn,
     projections::ReportRow,
-    schema::{accreditations, devices, reports},
+    schema::{accreditations, devices, evidence, reports},
 };
 use crate::{
     domain::{reports::Filter, text::fold},
@@ -102,6 +102,19 @@ pub fn filtered(mission: i32, filter: &Filter) -> Filtered {
     }
     if let Some(withdrawn) = filter.withdrawn {
         query = query.filter(reports::withdrawn.eq(withdrawn));
+    }
+    if let Some(wanted) = filter.evidence {
+        let files = || {
+            evidence::table
+                .filter(evidence::report.eq(reports::id))
+                .filter((evidence::mission + 0).eq(mission))
+                .filter(evidence::standing.ne("quarantined"))
+        };
+        query = if wanted {
+            query.filter(exists(files()))
+        } else {
+            query.filter(not(exists(files())))
+        };
     }
     query
 }

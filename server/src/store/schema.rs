@@ -231,12 +231,46 @@ diesel::table! {
 }
 
 diesel::table! {
+    evidence (mission, number, preview) {
+        mission -> Integer,
+        number -> BigInt,
+        preview -> Bool,
+        sha256 -> Binary,
+        size -> BigInt,
+        media_type -> Text,
+        report -> Binary,
+        accreditation -> Binary,
+        taken_at -> Nullable<BigInt>,
+        standing -> Text,
+    }
+}
+
+diesel::table! {
+    evidence_files (mission, sha256) {
+        mission -> Integer,
+        sha256 -> Binary,
+        size -> BigInt,
+        completed_at -> BigInt,
+        durable_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    evidence_doomed (mission, sha256) {
+        mission -> Integer,
+        sha256 -> Binary,
+    }
+}
+
+diesel::table! {
     inbox (mission, accreditation, number) {
         mission -> Integer,
         accreditation -> Binary,
         number -> BigInt,
     }
 }
+
+diesel::joinable!(evidence_doomed -> missions (mission));
 
 diesel::allow_tables_to_appear_in_same_query!(
     accreditations,
@@ -246,6 +280,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     enrolment_codes,
     entries,
     erasures,
+    evidence,
+    evidence_doomed,
+    evidence_files,
     inbox,
     journal_contacts,
     ledger_heads,

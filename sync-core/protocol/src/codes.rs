@@ -105,6 +105,8 @@ codes! {
     OffsetMismatch "offset_mismatch" Problem 409 "The upload does not go on there; `Upload-Offset` says where it does.";
     FileMismatch "file_mismatch" Problem 460 "The bytes that came are not the file that was announced; begin again at 0.";
     TusVersion "tus_version" Problem 412 "Only version 1.0.0 of the tus protocol is spoken here.";
+    EvidenceUnavailable "evidence_unavailable" Problem 503 "The files' store cannot be reached now; try again later.";
+    RangeNotSatisfiable "range_not_satisfiable" Problem 416 "The file has no such bytes.";
     FileUnreadable "file_unreadable" Problem 400 "The file cannot be read, or changed while it was.";
     // imports
     ColumnMissing "column_missing" Problem 400 "The file lacks a needed column.";

@@ -159,6 +159,7 @@ fn pipeline_rate(world: &World, requests: &[Request]) -> Result<f64, Error> {
                 world.mission,
                 &entries,
                 &contacts,
+                app.config.evidence_quota,
                 now,
             )
         })?;

@@ -75,8 +75,18 @@ fn file(world: &World, requests: &[Request]) -> Result<(), Error> {
             entries.extend(prepared.into_parts().1.entries);
         }
         let now = app.host.now();
-        app.store
-            .write(|conn| append(conn, &mut registers, world.mission, &entries, &[], now))?;
+        app.store.write(|conn| {
+            let quota = app.config.evidence_quota;
+            append(
+                conn,
+                &mut registers,
+                world.mission,
+                &entries,
+                &[],
+                quota,
+                now,
+            )
+        })?;
     }
     Ok(())
 }

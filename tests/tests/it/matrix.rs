@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::ids::MissionId;
+use protocol::{entry::FileRef, ids::MissionId};
 use scrutineer::{
     api::routes::{Policy, ROUTES, Route},
     auth::{
@@ -21,6 +21,7 @@ use tests::{
     on_both_databases,
     phone::{self, Phone},
     site::{PASSWORD, Server, Site},
+    upload,
 };
 use uuid::Uuid;
 
@@ -63,6 +64,7 @@ struct Things {
     accreditation: String,
     device: String,
     erasure: String,
+    file: String,
 }
 
 fn nobody_sees_or_does_what_is_not_theirs(kind: Kind) {
@@ -82,7 +84,10 @@ fn nobody_sees_or_does_what_is_not_theirs(kind: Kind) {
         theirs,
     );
     let server = site.start();
-    let callers = Callers::new(&site, mine);
+    let mut callers = Callers::new(&site, mine);
+    // The observer among the callers announces the file that is theirs.
+    upload::announced(&mut callers.phone, &file_of(mine));
+    let callers = callers;
     let (mut own, other) = (things(&site, mine, "M-1"), things(&site, theirs, "T-1"));
     let before = site.database.dump(&["entries", "erasures"]);
     let before = rows_of(&before, theirs, &site);
@@ -196,7 +201,8 @@ pub(crate) fn expired(site: &Site, mission: MissionId, user: Uuid) -> String {
 fn things(site: &Site, mission: MissionId, accreditation: &str) -> Things {
     let mut phone = Phone::enrolled(site, mission, accreditation);
     let report = phone.file_text("Seen by one mission alone");
-    let _ = phone.send(&[&report]);
+    let picture = upload::attach(&mut phone, &report, report.hash(), &file_of(mission));
+    let _ = phone.send(&[&report, &picture]);
     let leads = leads(site, mission);
     let devices = leads[0]
         .get(&format!("/v1/devices?accreditation={accreditation}"))
@@ -218,6 +224,16 @@ fn things(site: &Site, mission: MissionId, accreditation: &str) -> Things {
         accreditation: accreditation.to_owned(),
         device,
         erasure: erasure["id"].as_str().expect("an id").to_owned(),
+        file: file_of(mission).sha256.to_string(),
+    }
+}
+
+/// A file that a mission's phones announce; its bytes never come.
+fn file_of(mission: MissionId) -> FileRef {
+    FileRef {
+        sha256: upload::hash_of(mission.0.as_bytes()),
+        size: 1_000,
+        media_type: "image/png".into(),
     }
 }
 
@@ -242,7 +258,8 @@ fn refreshed(
         | "/v1/exchange"
         | "/v1/enrolments"
         | "/v1/login"
-        | "/v1/token" => old.clone(),
+        | "/v1/token"
+        | "/v1/evidence/{sha256}" => old.clone(),
         "/v1/reports/{id}/decisions" => old.clone(),
         _ => things(site, mission, accreditation),
     }
@@ -259,6 +276,7 @@ fn nobodys() -> Things {
         accreditation: "X-9999".into(),
         device: "0b9a3f4e-1111-4222-8333-444455556667".into(),
         erasure: "0b9a3f4e-1111-4222-8333-444455556668".into(),
+        file: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into(),
     }
 }
 
@@ -309,6 +327,17 @@ fn sample(
         ("POST", "/v1/reports/{id}/decisions") => {
             let body = json!({ "to": "in_review", "version": 1 });
             (path.replace("{id}", &things.report), json(body), true)
+        }
+        ("OPTIONS", "/v1/evidence/{sha256}") => {
+            (path.replace("{sha256}", &things.file), None, false)
+        }
+        ("PATCH", "/v1/evidence/{sha256}") => (
+            path.replace("{sha256}", &things.file),
+            Some((protocol::evidence::MEDIA_TYPE, b"some".to_vec())),
+            true,
+        ),
+        ("HEAD" | "GET", "/v1/evidence/{sha256}") => {
+            (path.replace("{sha256}", &things.file), None, true)
         }
         ("GET", "/v1/exports/{format}") => (path.replace("{format}", "jsonl"), None, false),
         ("POST", "/v1/quarantine/{hash}/admission") => (
@@ -366,6 +395,9 @@ fn ask(
     let bearer = token.map(|token| format!("Bearer {token}"));
     // Not from this machine, as far as the server is told.
     let mut headers = vec![("x-forwarded-for", "192.0.2.7")];
+    if route.method == "PATCH" {
+        headers.extend([("tus-resumable", "1.0.0"), ("upload-offset", "0")]);
+    }
     headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
     headers.extend(
         sample
@@ -413,7 +445,11 @@ fn check(
         answer.status,
         answer.text()
     );
-    let code = answer.code();
+    // An answer to HEAD has no body: its status has to do.
+    let code = |expected: &str| match route.method.as_str() {
+        "HEAD" => expected.to_owned(),
+        _ => answer.code(),
+    };
     assert!(answer.status < 500, "{cell}");
     if matches!(route.policy, Policy::Public) {
         assert!(![401, 403].contains(&answer.status), "{cell}");
@@ -422,27 +458,31 @@ fn check(
     match who {
         Who::Nobody => {
             return assert_eq!(
-                (answer.status, code.as_str()),
+                (answer.status, code("token_missing").as_str()),
                 (401, "token_missing"),
                 "{cell}"
             );
         }
         Who::Expired => {
             return assert_eq!(
-                (answer.status, code.as_str()),
+                (answer.status, code("token_expired").as_str()),
                 (401, "token_expired"),
                 "{cell}"
             );
         }
         Who::Garbage => {
             return assert_eq!(
-                (answer.status, code.as_str()),
+                (answer.status, code("token_invalid").as_str()),
                 (401, "token_invalid"),
                 "{cell}"
             );
         }
         Who::Holder(_) if !is_allowed(route, who) => {
-            return assert_eq!((answer.status, code.as_str()), (403, "forbidden"), "{cell}");
+            return assert_eq!(
+                (answer.status, code("forbidden").as_str()),
+                (403, "forbidden"),
+                "{cell}"
+            );
         }
         Who::Holder(_) => {}
     }

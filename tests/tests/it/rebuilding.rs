@@ -13,6 +13,7 @@ use tests::{
     ledger, on_both_databases,
     phone::{self, Phone, report},
     site::{PASSWORD, Site},
+    upload::{Sample, attach, attach_with},
 };
 
 on_both_databases!(
@@ -21,8 +22,9 @@ on_both_databases!(
 );
 
 /// What is rebuilt: projections, and the standing of each entry.
-const REBUILT: [&str; 7] = [
+const REBUILT: [&str; 8] = [
     "entries",
+    "evidence",
     "devices",
     "revoked_accreditations",
     "reports",
@@ -161,7 +163,33 @@ fn a_rebuild_equals_what_ingest_left(kind: Kind) {
 
     // Erased.
     let secret = phone.file_text("a name that must go");
-    let _ = phone.send(&[&secret]);
+    let pictures = [1, 2, 3, 4].map(|size| Sample::of(size).file);
+    let gone = attach(&mut phone, &secret, secret.hash(), &pictures[0]);
+    let _ = phone.send(&[&secret, &gone]);
+
+    // Announced: counting, held and then counting, held for ever, quarantined,
+    // admitted.
+    let shown = attach_with(
+        &mut phone,
+        &kept,
+        kept.hash(),
+        &pictures[1],
+        Some(&pictures[2]),
+    );
+    let early = phone.file_text("its picture comes first");
+    let ahead = attach(&mut phone, &early, early.hash(), &pictures[3]);
+    assert_eq!(phone.send(&[&ahead]).short(&ahead), "held");
+    let orphan = attach(&mut phone, &early, EntryHash([8; 32]), &pictures[3]);
+    let _ = phone.send(&[&shown, &early, &orphan]);
+    let of_twin =
+        [&pictures[1], &pictures[2]].map(|file| attach(&mut twin, &kept, kept.hash(), file));
+    let sent = twin.send(&[&of_twin[0], &of_twin[1]]);
+    assert_eq!(sent.short(&of_twin[0]), "quarantined:revoked_device");
+    lead.post(
+        &format!("/v1/quarantine/{}/admission", of_twin[1].hash()),
+        &json!({ "reason": "we saw it" }),
+    )
+    .ok();
     let path = format!("/v1/reports/{}/erasure", phone::subject(&secret));
     let erasure = lead.post(&path, &json!({ "reason": "asked for" })).ok();
     let id = erasure["id"].as_str().expect("an id");
@@ -180,7 +208,7 @@ fn a_rebuild_equals_what_ingest_left(kind: Kind) {
     }
     // Everything that a rebuild makes anew is lost first, twice.
     for spoil in [
-        "DELETE FROM reports; DELETE FROM check_ins; DELETE FROM inbox; DELETE FROM revoked_accreditations;
+        "DELETE FROM reports; DELETE FROM evidence; DELETE FROM check_ins; DELETE FROM inbox; DELETE FROM revoked_accreditations;
          UPDATE journal_contacts SET gap = FALSE;",
         "UPDATE reports SET status = 'dismissed', text = 'spoilt', flags = 0, version = 1;
          UPDATE entries SET standing = 'applied' WHERE standing = 'held';",

@@ -14,7 +14,8 @@ pub(in crate::api) const ERRORS: &[Code] = &[Code::NotFound, Code::SamePerson, C
 
 /// Approve an erasure that another lead asked for; it is done at once.
 ///
-/// The report's words go; its signed skeleton, number and hash stay. Takes no body.
+/// The report's words go, and files that no other report has; its signed skeleton,
+/// number and hash stay. Takes no body.
 #[utoipa::path(post, path = "/v1/erasures/{id}/approval", tag = "erasure",
     params(("id" = String, Path, description = "The request's id")),
     responses((status = 201, description = "Erased", body = Erasure)))]
@@ -32,6 +33,9 @@ pub(in crate::api) async fn approve_erasure(
     let store = app.store.clone();
     if let Err(error) = web::block(move || store.scrub()).await? {
         tracing::warn!(%error, "the database's log still holds what was erased; it is cut later");
+    }
+    if let Err(error) = app.evidence.destroy_doomed().await {
+        tracing::warn!(%error, "files of an erased report are still there; they are destroyed later");
     }
     Ok(HttpResponse::Created().json(Erasure::new(row, Some(number))?))
 }

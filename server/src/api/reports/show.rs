@@ -8,7 +8,10 @@ use utoipa::ToSchema;
 use crate::{
     api::{error::ApiError, guard::Person, query, work},
     app::App,
-    domain::reports::{self, HistoryEntry, Report},
+    domain::{
+        evidence::{self, ReportEvidence},
+        reports::{self, HistoryEntry, Report},
+    },
 };
 
 pub(in crate::api) const ERRORS: &[Code] = &[Code::NotFound];
@@ -18,6 +21,8 @@ pub(in crate::api) const ERRORS: &[Code] = &[Code::NotFound];
 pub(in crate::api) struct ReportWithHistory {
     /// As it stands.
     report: Report,
+    /// Its files, in the order in which they were announced.
+    evidence: Vec<ReportEvidence>,
     /// Every entry about it, in ledger order, with what a third party needs to verify each.
     history: Vec<HistoryEntry>,
 }
@@ -33,9 +38,17 @@ pub(in crate::api) async fn show_report(
 ) -> Result<HttpResponse, ApiError> {
     let id = query::id(&req, "id")?;
     let found = work::read(&app, move |app, conn| {
-        reports::show(conn, &app.keys, person.mission, id)
+        let Some(found) = reports::show(conn, &app.keys, person.mission, id)? else {
+            return Ok(None);
+        };
+        let files = evidence::of_report(conn, person.mission, id)?;
+        Ok(Some((found, files)))
     })
     .await?;
-    let (report, history) = found.ok_or_else(ApiError::not_found)?;
-    Ok(HttpResponse::Ok().json(ReportWithHistory { report, history }))
+    let ((report, history), files) = found.ok_or_else(ApiError::not_found)?;
+    Ok(HttpResponse::Ok().json(ReportWithHistory {
+        report,
+        evidence: evidence::with_arrived(&app.evidence, person.mission, files).await,
+        history,
+    }))
 }

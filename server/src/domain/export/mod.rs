@@ -19,7 +19,8 @@ use crate::{
     domain::{acts::Office, missions::Mission, reports::Filter},
     error::{Error, Result},
     store::{
-        Conn, bulk, exports as store, ledger::EntryRow, projections::ReportRow, reports_query,
+        Conn, bulk, evidence, exports as store, ledger::EntryRow, projections::ReportRow,
+        reports_query,
     },
 };
 
@@ -216,10 +217,14 @@ impl<'a> Export<'a> {
     fn records(&mut self, conn: &mut Conn, rows: Vec<ReportRow>) -> Result<Vec<Record>> {
         self.registers.look_up(conn, self.no(), &rows)?;
         let reasons = reasons(conn, self.no(), &rows)?;
+        let ids: Vec<&[u8]> = rows.iter().map(|row| row.id.as_slice()).collect();
+        let files = evidence::counts(conn, self.no(), &ids)?;
         rows.into_iter()
             .map(|row| {
                 let reason = reasons.get(&row.id).cloned();
-                self.registers.record(row, reason, self.options.names)
+                let files = files.get(&row.id).copied().unwrap_or(0);
+                self.registers
+                    .record(row, reason, files, self.options.names)
             })
             .collect()
     }

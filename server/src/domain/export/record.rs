@@ -76,6 +76,7 @@ columns! {
     "observer_kind", false, |r| Cell::Text(r.observer_kind.clone()), "`domestic` or `international`.";
     "flags", false, |r| Cell::List(r.flags.clone()), "What the server noticed: see below. In CSV separated by `;`.";
     "revisions", false, |r| Cell::Whole(r.revisions), "How often the observer changed it after filing it.";
+    "evidence", false, |r| Cell::Whole(r.evidence), "How many files the observer announced for it, previews not counted.";
     "withdrawn", false, |r| Cell::Flag(r.withdrawn), "Whether the observer has taken it back.";
     "erased", false, |r| Cell::Flag(r.erased), "Whether its words were erased, as two people decided.";
     "decision_reason", false, |r| Cell::Text(r.decision_reason.clone()), "Reason of the last decision, if one was given.";
@@ -120,6 +121,7 @@ pub struct Record {
     pub observer_kind: Option<String>,
     pub flags: Vec<&'static str>,
     pub revisions: i64,
+    pub evidence: i64,
     pub withdrawn: bool,
     pub erased: bool,
     pub decision_reason: Option<String>,
@@ -238,6 +240,7 @@ impl Registers {
         &self,
         row: ReportRow,
         decision_reason: Option<String>,
+        evidence: i64,
         names: bool,
     ) -> Result<Record> {
         let report = Uuid::from_slice(&row.id)
@@ -276,6 +279,7 @@ impl Registers {
             flags: flags::names(row.flags),
             revisions: i64::from(row.revisions),
             decision_reason,
+            evidence,
             id: row.id,
             status: row.status,
             severity: row.severity,

@@ -181,6 +181,7 @@ impl World {
                     self.mission.reference,
                     &batch.entries,
                     &batch.contacts,
+                    u64::MAX,
                     now,
                 )
             })

@@ -64,6 +64,8 @@ struct Lane {
 pub struct Batcher {
     store: Store,
     host: Host,
+    /// Bytes of evidence that an accreditation may announce.
+    quota: u64,
     lanes: Arc<Mutex<Option<HashMap<i32, Lane>>>>,
 }
 
@@ -74,12 +76,14 @@ impl std::fmt::Debug for Batcher {
 }
 
 impl Batcher {
-    /// A batcher on this store. Threads start when a mission's first batch comes.
+    /// A batcher on this store; `quota` is how many bytes of evidence an
+    /// accreditation may announce. Threads start when a mission's first batch comes.
     #[must_use]
-    pub fn new(store: Store, host: Host) -> Self {
+    pub fn new(store: Store, host: Host, quota: u64) -> Self {
         Self {
             store,
             host,
+            quota,
             lanes: Arc::new(Mutex::new(Some(HashMap::new()))),
         }
     }
@@ -134,16 +138,22 @@ impl Batcher {
 
     fn lane(&self, mission: MissionRef) -> Result<Lane> {
         let (jobs, queue) = mpsc::sync_channel(WAITING);
-        let (store, host) = (self.store.clone(), self.host.clone());
+        let (store, host, quota) = (self.store.clone(), self.host.clone(), self.quota);
         let thread = std::thread::Builder::new()
             .name(format!("ledger-{}", mission.no))
-            .spawn(move || commit_all(&store, &host, mission, &queue))
+            .spawn(move || commit_all(&store, &host, mission, quota, &queue))
             .map_err(|error| Error::Internal(format!("no thread for the ledger: {error}")))?;
         Ok(Lane { jobs, thread })
     }
 }
 
-fn commit_all(store: &Store, host: &Host, mission: MissionRef, queue: &mpsc::Receiver<Job>) {
+fn commit_all(
+    store: &Store,
+    host: &Host,
+    mission: MissionRef,
+    quota: u64,
+    queue: &mpsc::Receiver<Job>,
+) {
     let mut kept = None;
     let mut registers = None;
     while let Some(first) = kept.take().or_else(|| queue.recv().ok()) {
@@ -160,7 +170,7 @@ fn commit_all(store: &Store, host: &Host, mission: MissionRef, queue: &mpsc::Rec
         metrics::histogram!("scrutineer_commit_entries")
             .record(f64::from(u32::try_from(waiting).unwrap_or(u32::MAX)));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            commit(store, host, mission, &mut registers, &mut jobs)
+            commit(store, host, mission, quota, &mut registers, &mut jobs)
         }))
         .unwrap_or_else(|_| {
             Err(Error::Internal(
@@ -175,6 +185,7 @@ fn commit(
     store: &Store,
     host: &Host,
     mission: MissionRef,
+    quota: u64,
     registers: &mut Option<Registers>,
     jobs: &mut [Job],
 ) -> Result<crate::domain::ledger::Outcome> {
@@ -187,10 +198,12 @@ fn commit(
         .flat_map(|job| std::mem::take(&mut job.batch.contacts))
         .collect();
     let now = host.now();
-    match store.write(|conn| append(conn, registers, mission, &entries, &contacts, now)) {
+    match store.write(|conn| append(conn, registers, mission, &entries, &contacts, quota, now)) {
         Err(Error::Database(error)) if !crate::error::is_unavailable(&error) => {
             tracing::warn!(%error, entries = entries.len(), "a batch failed; looking for the entry that did it");
-            store.write(|conn| append_carefully(conn, registers, mission, &entries, &contacts, now))
+            store.write(|conn| {
+                append_carefully(conn, registers, mission, &entries, &contacts, quota, now)
+            })
         }
         other => other,
     }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use protocol::{
     codes::Code,
-    entry::{CheckIn, DEVICE_TYP, Kind, Read, ReadError, ReportFields, SdJwt, WireEntry},
+    entry::{Attach, CheckIn, DEVICE_TYP, Kind, Read, ReadError, ReportFields, SdJwt, WireEntry},
     ids::{EntryHash, MissionId},
     jose::{Header, Jwk, JwsError, PublicKey},
 };
@@ -203,6 +203,7 @@ pub fn judge(read: &Read) -> Option<Code> {
         Kind::Amend => ReportFields::from_body(&read.body).is_ok(),
         Kind::Withdraw => text("reason"),
         Kind::Answer => text("text"),
+        Kind::Attach => Attach::from_body(&read.body).is_ok(),
         Kind::CheckIn => CheckIn::from_body(&read.body).is_ok(),
         _ => false,
     };

@@ -1,10 +1,10 @@
 //! Numbers, chain and rows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use protocol::{
     codes::Code,
-    entry::{Kind, Read, SdJwt},
+    entry::{Attach, Kind, Read, SdJwt},
     exchange::OutcomeKind,
     ids::EntryHash,
     ledger::{Chain, extend},
@@ -24,6 +24,7 @@ use crate::{
     store::{
         Conn,
         bulk::{self, Known},
+        evidence,
         ledger::{self, EntryRow, Head},
         savepoint,
     },
@@ -85,7 +86,8 @@ pub struct Outcome {
 }
 
 /// Appends entries and projects them, all in the running transaction.
-/// `registers` are kept from one batch to the next; `None` will do.
+/// `registers` are kept from one batch to the next; `None` will do. `quota` is how
+/// many bytes of evidence an accreditation may announce.
 ///
 /// # Errors
 /// The database's; then nothing of it may be committed.
@@ -95,9 +97,10 @@ pub fn append(
     mission: MissionRef,
     entries: &[Incoming],
     contacts: &[Contacted],
+    quota: u64,
     now: Micros,
 ) -> Result<Outcome> {
-    let mut run = Run::start(conn, registers.take(), mission, entries, now)?;
+    let mut run = Run::start(conn, registers.take(), mission, entries, quota, now)?;
     let mut appended = Vec::with_capacity(entries.len());
     for entry in entries {
         appended.push(run.one(conn, entry)?);
@@ -120,10 +123,11 @@ pub fn append_carefully(
     mission: MissionRef,
     entries: &[Incoming],
     contacts: &[Contacted],
+    quota: u64,
     now: Micros,
 ) -> Result<Outcome> {
     match savepoint(conn, |conn| {
-        append(conn, registers, mission, entries, contacts, now)
+        append(conn, registers, mission, entries, contacts, quota, now)
     }) {
         Err(Error::Database(error)) if !crate::error::is_unavailable(&error) => {
             if let [entry] = entries {
@@ -132,15 +136,15 @@ pub fn append_carefully(
                 bare.verdict = Some(Code::NotProcessable);
                 tracing::error!(entry = %entry.hash, %error, "an entry cannot be processed; kept in quarantine");
                 return savepoint(conn, |conn| {
-                    append(conn, registers, mission, &[bare], &[], now)
+                    append(conn, registers, mission, &[bare], &[], quota, now)
                 });
             }
             if entries.is_empty() {
                 return Err(error.into());
             }
             let (first, second) = entries.split_at(entries.len() / 2);
-            let mut left = append_carefully(conn, registers, mission, first, &[], now)?;
-            let right = append_carefully(conn, registers, mission, second, contacts, now)?;
+            let mut left = append_carefully(conn, registers, mission, first, &[], quota, now)?;
+            let right = append_carefully(conn, registers, mission, second, contacts, quota, now)?;
             left.appended.extend(right.appended);
             Ok(Outcome {
                 appended: left.appended,
@@ -154,6 +158,10 @@ pub fn append_carefully(
 struct Run {
     mission: MissionRef,
     now: Micros,
+    /// Bytes of evidence that an accreditation may announce.
+    quota: u64,
+    /// What the accreditations of this batch's attach entries have announced.
+    announced: HashMap<Uuid, Originals>,
     number: i64,
     chain: Chain,
     known: HashMap<EntryHash, Status>,
@@ -229,6 +237,7 @@ impl Run {
         registers: Option<Registers>,
         mission: MissionRef,
         entries: &[Incoming],
+        quota: u64,
         now: Micros,
     ) -> Result<Self> {
         let head = ledger::lock_head(conn, mission.no)?;
@@ -248,6 +257,8 @@ impl Run {
         Ok(Self {
             mission,
             now,
+            quota,
+            announced: HashMap::new(),
             number: head.number,
             chain: head
                 .chain
@@ -276,10 +287,18 @@ impl Run {
             u64::try_from(number).unwrap_or_default(),
             &entry.hash,
         );
-        let quarantine = self.quarantine(entry);
+        let quarantine = match self.quarantine(entry) {
+            None if self.is_over_quota(conn, entry)? => Some(Code::OverQuota),
+            other => other,
+        };
         let fork = self.claim_place(entry);
         let (standing, code) = match (&entry.read, quarantine) {
-            (_, Some(code)) => ("quarantined", Some(code)),
+            (read, Some(code)) => {
+                if let (Some(read), Origin::Device { accreditation, .. }) = (read, entry.origin) {
+                    self.projector.announce_waiting(number, accreditation, read);
+                }
+                ("quarantined", Some(code))
+            }
             (None, None) => ("quarantined", Some(Code::Unreadable)),
             (Some(read), None) => {
                 let base_applied = read.payload.base.and_then(|base| {
@@ -306,6 +325,9 @@ impl Run {
         };
         self.number = number;
         self.chain = chain;
+        if standing != "quarantined" {
+            self.count_announced(entry);
+        }
         if let Some((journal, seq)) = entry.read.as_ref().and_then(place_of) {
             self.brought.entry(journal).or_default().push(seq);
         }
@@ -394,6 +416,38 @@ impl Run {
         }
     }
 
+    /// Whether an entry announces more than its accreditation may send. Judged once,
+    /// when it comes: a rebuild takes the verdict from the ledger's row.
+    fn is_over_quota(&mut self, conn: &mut Conn, entry: &Incoming) -> Result<bool> {
+        let Some((accreditation, attach)) = attach_of(entry) else {
+            return Ok(false);
+        };
+        let preview = attach.preview.as_ref().map_or(0, |preview| preview.size);
+        if attach.file.size > limits::EVIDENCE_BYTES || preview > limits::PREVIEW_BYTES {
+            return Ok(true);
+        }
+        let announced = match self.announced.entry(accreditation) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let mut originals = Originals::default();
+                let id = accreditation.as_bytes();
+                for (file, size) in evidence::originals(conn, self.mission.no, id)? {
+                    originals.add(file, u64::try_from(size).unwrap_or(0));
+                }
+                place.insert(originals)
+            }
+        };
+        Ok(announced.with(&attach.file.sha256.0, attach.file.size) > self.quota)
+    }
+
+    fn count_announced(&mut self, entry: &Incoming) {
+        if let Some((accreditation, attach)) = attach_of(entry) {
+            if let Some(announced) = self.announced.get_mut(&accreditation) {
+                announced.add(attach.file.sha256.0.to_vec(), attach.file.size);
+            }
+        }
+    }
+
     /// Takes the entry's place in its journal; `true` if another has it.
     fn claim_place(&mut self, entry: &Incoming) -> bool {
         let Some((place, read)) = claim(entry).zip(entry.read.as_ref()) else {
@@ -460,6 +514,40 @@ impl Run {
         };
         Ok((outcome, registers))
     }
+}
+
+/// The originals of one accreditation: a file counts once, however often it is
+/// announced, and as the largest size that was said of it.
+#[derive(Default)]
+struct Originals {
+    sizes: HashMap<Vec<u8>, u64>,
+    total: u64,
+}
+
+impl Originals {
+    fn add(&mut self, file: Vec<u8>, size: u64) {
+        self.total = self.with(&file, size);
+        let known = self.sizes.entry(file).or_insert(0);
+        *known = size.max(*known);
+    }
+
+    /// The bytes of all, with this one.
+    fn with(&self, file: &[u8], size: u64) -> u64 {
+        let known = self.sizes.get(file).copied().unwrap_or(0);
+        self.total.saturating_add(size.saturating_sub(known))
+    }
+}
+
+/// What an observer's attach entry announces, and whose it is.
+fn attach_of(entry: &Incoming) -> Option<(Uuid, Attach)> {
+    let read = entry.read.as_ref()?;
+    let Origin::Device { accreditation, .. } = entry.origin else {
+        return None;
+    };
+    if read.payload.kind != Kind::Attach {
+        return None;
+    }
+    Some((accreditation, Attach::from_body(&read.body).ok()?))
 }
 
 /// The places of these journals that are taken, and by entries about what.
@@ -578,8 +666,14 @@ fn over_limit(read: &Read) -> bool {
     ["text", "reason"]
         .iter()
         .any(|name| long(name, limits::TEXT_CHARS))
-        || ["category", "station", "severity", "observed_at"]
+        || ["category", "station", "severity", "observed_at", "taken_at"]
             .iter()
             .any(|name| long(name, limits::CODE_BYTES))
+        || ["file", "preview"].into_iter().any(|name| {
+            read.body
+                .get(name)
+                .and_then(|file| file.get("media_type")?.as_str())
+                .is_some_and(|media_type| media_type.len() > limits::CODE_BYTES)
+        })
         || matches!(&read.payload.kind, Kind::Unknown(name) if name.len() > limits::CODE_BYTES)
 }

@@ -1,11 +1,11 @@
 //! What an entry does to the projections: a function of the ledger's order and
 //! the registers, so that a rebuild arrives at the same tables.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use protocol::{
     codes::Code,
-    entry::{CheckIn, Kind, Move, Read, ReportFields},
+    entry::{Attach, CheckIn, FileRef, Kind, Move, Read, ReportFields},
     ids::EntryHash,
     jose::Jwk,
 };
@@ -15,14 +15,16 @@ use uuid::Uuid;
 
 use super::{
     append::{Origin, hash_of, uuid_of},
-    late::parse_row,
+    late::{parse_row, standing_of},
     registers::Registers,
 };
 use crate::{
     domain::{acts::MissionRef, flags, status, text},
     error::{Error, Result},
     store::{
-        Conn, bulk, ledger,
+        Conn, bulk,
+        evidence::{self, AnnouncedRow, Announcement},
+        ledger,
         projections::{self, CheckInRow, NewDevice, ReportRow},
     },
 };
@@ -64,6 +66,8 @@ pub struct Projector {
     registers: Registers,
     reports: HashMap<Uuid, State>,
     check_ins: Vec<CheckInRow>,
+    /// What attach entries announce, by their numbers.
+    announcements: BTreeMap<i64, Announcement>,
     journals: HashSet<Uuid>,
     /// How many entries of the ledger wait for their base.
     pub(super) held: i64,
@@ -95,6 +99,7 @@ impl Projector {
             registers: Registers::current(conn, mission, kept)?,
             reports: HashMap::new(),
             check_ins: Vec::new(),
+            announcements: BTreeMap::new(),
             journals: HashSet::new(),
             held,
             awaited: HashSet::new(),
@@ -190,6 +195,17 @@ impl Projector {
                     accreditation,
                 },
             ) => self.revise(conn, entry, read, id, device, accreditation),
+            (
+                Kind::Attach,
+                Origin::Device {
+                    device,
+                    accreditation,
+                },
+            ) => {
+                let effect = self.revise(conn, entry, read, id, device, accreditation)?;
+                self.announce(entry, accreditation, read, effect);
+                Ok(effect)
+            }
             (
                 Kind::CheckIn,
                 Origin::Device {
@@ -306,6 +322,12 @@ impl Projector {
                 row.withdrawn = true;
                 reopen(&mut row);
             }
+            // A file added later says nothing new about what was decided.
+            Kind::Attach => {
+                if Attach::from_body(&read.body).is_err() {
+                    return Ok(Effect::Quarantined(Code::Unreadable));
+                }
+            }
             _ if row.status == status::NEEDS_INFO => row.flags |= flags::ANSWERED,
             _ => {}
         }
@@ -392,6 +414,37 @@ impl Projector {
         Effect::Applied
     }
 
+    /// Notes the files of an attach entry with the standing that it got.
+    fn announce(&mut self, entry: &Subject, accreditation: Uuid, read: &Read, effect: Effect) {
+        let standing = standing_of(effect);
+        // Its report was erased meanwhile, and took its files with it.
+        let erased = read.withheld > 0 && standing != "quarantined";
+        let rows = if erased {
+            Vec::new()
+        } else {
+            announced(self.mission.no, entry.number, accreditation, read, standing)
+        };
+        let late = entry.processed != entry.number;
+        self.announcements
+            .insert(entry.number, Announcement { rows, late });
+    }
+
+    /// Notes the files of an entry that was quarantined before it could count, so
+    /// that their phone learns what they wait for.
+    pub(super) fn announce_waiting(&mut self, number: i64, accreditation: Uuid, read: &Read) {
+        if read.payload.kind == Kind::Attach {
+            let rows = announced(self.mission.no, number, accreditation, read, "quarantined");
+            let late = false;
+            self.announcements
+                .insert(number, Announcement { rows, late });
+        }
+    }
+
+    fn save_announcements(&mut self, conn: &mut Conn) -> Result<()> {
+        let announcements = std::mem::take(&mut self.announcements);
+        evidence::announce(conn, self.mission.no, announcements)
+    }
+
     fn decide(
         &mut self,
         conn: &mut Conn,
@@ -455,6 +508,8 @@ impl Projector {
                 ledger::set_bytes(conn, self.mission.no, old.number, bare.compact().as_bytes())?;
             }
         }
+        self.save_announcements(conn)?;
+        evidence::erase(conn, self.mission.no, id.as_bytes())?;
         row.text = None;
         row.folded = None;
         row.station = None;
@@ -534,6 +589,7 @@ impl Projector {
         }
         projections::insert_check_ins(conn, &self.check_ins)?;
         self.check_ins.clear();
+        self.save_announcements(conn)?;
         for state in self.reports.values_mut() {
             state.stored = true;
             state.changed = false;
@@ -552,6 +608,36 @@ fn touch(row: &mut ReportRow, entry: &Subject) {
     row.version = entry.processed;
     row.head = entry.hash.0.to_vec();
     row.updated_at = entry.processed_at;
+}
+
+/// The files that an attach entry names, as rows. Sizes beyond any file's become the
+/// greatest number: such an entry waits in quarantine.
+fn announced(
+    mission: i32,
+    number: i64,
+    accreditation: Uuid,
+    read: &Read,
+    standing: &str,
+) -> Vec<AnnouncedRow> {
+    let Ok(attach) = Attach::from_body(&read.body) else {
+        return Vec::new();
+    };
+    let row = |file: FileRef, preview| AnnouncedRow {
+        mission,
+        number,
+        preview,
+        sha256: file.sha256.0.to_vec(),
+        size: i64::try_from(file.size).unwrap_or(i64::MAX),
+        media_type: text::clean(file.media_type),
+        report: read.payload.subject.0.as_bytes().to_vec(),
+        accreditation: accreditation.as_bytes().to_vec(),
+        taken_at: attach.taken_at.as_deref().and_then(flags::claimed),
+        standing: standing.to_owned(),
+    };
+    let preview = attach.preview.clone().map(|preview| row(preview, true));
+    std::iter::once(row(attach.file.clone(), false))
+        .chain(preview)
+        .collect()
 }
 
 fn reopen(row: &mut ReportRow) {

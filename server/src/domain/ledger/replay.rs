@@ -1,9 +1,10 @@
 //! Replaying one row of the ledger, as a rebuild does.
 
+use protocol::entry::Kind;
 use uuid::Uuid;
 
 use super::{
-    append::{hash_of, uuid_of},
+    append::{Origin, hash_of, uuid_of},
     late::{read_row, standing_of, subject_of},
     project::Projector,
 };
@@ -29,6 +30,7 @@ pub fn replay(
     row: &EntryRow,
 ) -> Result<()> {
     if row.quarantine.is_some() {
+        announce_waiting(conn, mission, projector, row)?;
         return flag_fork(conn, mission, projector, row);
     }
     let read = read_row(row)?;
@@ -57,6 +59,25 @@ pub fn replay(
             )?;
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// The files of a quarantined attach entry, as far as it can be read.
+fn announce_waiting(
+    conn: &mut Conn,
+    mission: MissionRef,
+    projector: &mut Projector,
+    row: &EntryRow,
+) -> Result<()> {
+    if row.kind != Kind::Attach.name() {
+        return Ok(());
+    }
+    let Origin::Device { accreditation, .. } = subject_of(conn, mission, row)?.origin else {
+        return Ok(());
+    };
+    if let Ok(read) = read_row(row) {
+        projector.announce_waiting(row.number, accreditation, &read);
     }
     Ok(())
 }

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
 use protocol::{
-    entry::{At, Draft, Kind, Link, Patch, Place, ReportFields, SdJwt, WireEntry},
+    entry::{At, Attach, Draft, FileRef, Kind, Link, Patch, Place, ReportFields, SdJwt, WireEntry},
     exchange::{JournalHead, Request},
-    ids::{AccreditationId, DeviceId, EntryHash, JournalId, MissionId, SubjectId, UserId},
+    ids::{
+        AccreditationId, DeviceId, EntryHash, FileHash, JournalId, MissionId, SubjectId, UserId,
+    },
     jose::{Signer as _, SoftwareKey},
     ledger::{extend, genesis},
 };
@@ -24,6 +26,9 @@ use crate::{
     },
     store::{DatabaseUrl, Store, bulk, ledger, projections},
 };
+
+/// Bytes of evidence: two or three of the files that the phones attach.
+const QUOTA: u64 = 300;
 
 struct World {
     _folder: tempfile::TempDir,
@@ -131,6 +136,21 @@ impl World {
                 ..ReportFields::default()
             }
             .to_body(),
+            // Few files: some are announced twice, and some as another size.
+            Kind::Attach => {
+                let seq = self.phones[phone].seq;
+                let file = |name: u64, size| FileRef {
+                    sha256: FileHash([u8::try_from(name).unwrap(); 32]),
+                    size,
+                    media_type: "image/jpeg".into(),
+                };
+                Attach {
+                    file: file(seq % 5, 100 + seq % 3),
+                    preview: (seq % 2 == 0).then(|| file(5 + seq % 2, 10)),
+                    taken_at: Some("2024-09-01T06:00:00Z".into()),
+                }
+                .to_body()
+            }
             Kind::Withdraw => (serde_json::Map::new(), vec![("reason", json!(text))]),
             _ => (serde_json::Map::new(), vec![("text", json!(text))]),
         };
@@ -189,6 +209,7 @@ impl World {
                     self.mission,
                     &batch.entries,
                     &batch.contacts,
+                    QUOTA,
                     Micros(self.now),
                 )
             })
@@ -286,7 +307,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..3_usize).prop_map(Step::File),
-        4 => (0..3_usize, 0..3_u8).prop_map(|(phone, kind)| Step::Revise(phone, kind)),
+        4 => (0..3_usize, 0..5_u8).prop_map(|(phone, kind)| Step::Revise(phone, kind)),
         6 => (0..3_usize, prop::collection::vec(any::<prop::sample::Index>(), 1..6), any::<bool>())
             .prop_map(|(phone, picks, idle)| Step::Deliver(phone, picks, idle)),
         4 => (0..3_usize, 0..7_u8).prop_map(|(phone, to)| Step::Decide(phone, to)),
@@ -308,7 +329,14 @@ fn run(world: &mut World, step: Step) {
             let Some(target) = world.phones[owner].reports.last().copied() else {
                 return;
             };
-            let kind = [Kind::Amend, Kind::Withdraw, Kind::Answer][usize::from(kind)].clone();
+            let kinds = [
+                Kind::Amend,
+                Kind::Withdraw,
+                Kind::Answer,
+                Kind::Attach,
+                Kind::Attach,
+            ];
+            let kind = kinds[usize::from(kind)].clone();
             world.sign(phone, kind, Some(target), "more");
         }
         Step::Deliver(phone, picks, idle) => {
