@@ -133,6 +133,7 @@ fn killed_at_every_write_nothing_is_lost_or_doubled() {
             while step < 8 {
                 let Ok(client) = block_on(Client::open(Parts {
                     store: Box::new(store.clone()),
+                    files: Box::new(world.files.clone()),
                     transport: Box::new(world.server.clone()),
                     vault: Box::new(world.vault.clone()),
                     environment: world.env.clone(),
