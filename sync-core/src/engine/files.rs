@@ -14,7 +14,7 @@ use super::{
     messages::{ChunkAnswer, UploadState},
 };
 use crate::{
-    host::{Environment, Now},
+    host::{self, Environment, Now},
     journal::files::{Announced, FileLane, FileStanding, Upload, announced},
 };
 
@@ -31,7 +31,7 @@ const CHUNK_MILLIS: u64 = 10_000;
 /// Milliseconds after which a lane gets one part, whatever waits above it.
 const STARVED: u64 = 30 * 60_000;
 /// Delivered files of which one run asks whether they are durable now.
-const CONFIRMED: usize = 16;
+const CONFIRMED: usize = 8;
 /// Answers in one run that a file goes on elsewhere, each without progress.
 const CONFLICTS: u32 = 3;
 
@@ -118,7 +118,7 @@ impl Engine {
         if let Some(one) = candidates.first() {
             return self.send_part(one, env);
         }
-        match self.to_confirm() {
+        match self.to_confirm(env) {
             Some(file) => self.ask_offset(file, env),
             None => self.finish(None),
         }
@@ -156,27 +156,28 @@ impl Engine {
     }
 
     /// A file that is with the server, of which more is to be learnt: whether it
-    /// is durable, or still is, so that the bytes here may go.
-    fn to_confirm(&self) -> Option<FileHash> {
+    /// is durable, or still is, so that the bytes here may go. Any of them, so
+    /// that each has its turn in some run.
+    fn to_confirm(&self, env: &dyn Environment) -> Option<FileHash> {
         let run = self.run.as_ref()?;
-        if !self.snapshot.send_files || run.files.stopped || !run.answered {
+        let wanted = run.explicit || self.snapshot.drop_bytes;
+        let allowed = self.snapshot.send_files && !run.files.stopped && run.answered;
+        if !wanted || !allowed || run.files.confirmed >= CONFIRMED {
             return None;
         }
-        if run.files.confirmed >= CONFIRMED {
-            return None;
-        }
-        let found = self.files().into_values().find(|one| {
+        let open = |one: &Announced| {
             let file = one.file.sha256;
-            let Some(upload) = self.snapshot.uploads.of(&file) else {
-                return false;
-            };
             let may_go = self.snapshot.drop_bytes && self.snapshot.here.contains(&file);
-            upload.standing == FileStanding::Whole
-                && one.delivered
-                && (!upload.durable || may_go)
+            let upload = self.snapshot.uploads.of(&file);
+            let whole = upload.filter(|upload| upload.standing == FileStanding::Whole);
+            one.delivered
+                && whole.is_some_and(|upload| !upload.durable || may_go)
                 && !run.files.over.contains(&file)
-        });
-        found.map(|one| one.file.sha256)
+        };
+        let found: Vec<_> = self.files().into_values().filter(open).collect();
+        let last = found.len().checked_sub(1)?;
+        let at = usize::try_from(host::between(env, 0, last as u64)).ok()?;
+        found.get(at).map(|one| one.file.sha256)
     }
 
     /// The next part of a file; the server is asked first where it goes on.
