@@ -8,6 +8,9 @@ mod http;
 pub mod tus;
 pub mod wire;
 
+#[cfg(test)]
+mod tests;
+
 use async_trait::async_trait;
 pub(crate) use http::is_allowed_origin;
 pub use http::{HttpOptions, HttpTransport};
