@@ -17,6 +17,7 @@ mod messages;
 mod plan;
 mod request;
 mod state;
+mod upload;
 
 #[cfg(test)]
 mod tests;

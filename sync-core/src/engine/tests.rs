@@ -6,6 +6,7 @@ mod files;
 mod outcomes;
 mod reading;
 mod storms;
+mod uploads;
 
 use protocol::{
     codes::Code,
