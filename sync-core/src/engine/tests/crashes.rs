@@ -34,7 +34,7 @@ struct Script {
 impl Script {
     fn new(dies_at: usize, done_all_the_same: bool) -> Self {
         let mut source = tempfile::NamedTempFile::new().expect("a file");
-        source.write_all(&bytes(1, 140_000)).expect("writes");
+        source.write_all(&bytes(1, 70_000)).expect("writes");
         Self {
             world: World::new(5),
             left: Rc::new(Cell::new(dies_at)),

@@ -293,8 +293,8 @@ fn no_files_means_none_and_no_work() {
 fn after_half_an_hour_a_lower_lane_gets_a_part() {
     let world = Rc::new(World::enrolled(17));
     let filed = world.file("words");
-    let photo = world.attach(filed.report, &[photo(1), bytes(1, 600_000)].concat());
-    let video = world.attach(filed.report, &bytes(2, 300_000));
+    let photo = world.attach(filed.report, &[photo(1), bytes(1, 320_000)].concat());
+    let video = world.attach(filed.report, &bytes(2, 100_000));
     let (env, server, order) = (
         world.env.clone(),
         world.server.clone(),
@@ -314,6 +314,6 @@ fn after_half_an_hour_a_lower_lane_gets_a_part() {
     assert!((40..55).contains(&first), "{first} parts of 40 s before");
     // One part, and then the photo again.
     assert_eq!(order[first], order[first + 1]);
-    assert!(world.server.has_file(&photo.file.sha256) && done > 600_000);
+    assert!(world.server.has_file(&photo.file.sha256) && done > 320_000);
     *world.server.at_part.borrow_mut() = None;
 }

@@ -302,7 +302,7 @@ proptest! {
                 Act::Attach(at, seed) => {
                     let open = pick(at).filter(|report| !world.report(*report).withdrawn);
                     if let Some(report) = open {
-                        let attached = world.attach(report, &bytes(seed, 100_000));
+                        let attached = world.attach(report, &bytes(seed, 70_000));
                         acknowledged.extend(attached.entry);
                         announced.insert(attached.file.sha256);
                     }
