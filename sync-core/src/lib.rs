@@ -8,6 +8,7 @@
 //! | [`journal`] | signs entries, reads them back, tells a report's status | `seal` |
 //! | [`store`] | one atomic `apply`, plus reads: SQLite and memory | – |
 //! | [`transport`] | HTTP: wire forms, and what is not the server's answer | – |
+//! | [`evidence`] | attached files, sealed; previews of pictures | `seal` |
 //! | [`seal`] | the ciphertext that a store holds | – |
 //! | [`host`] | the device's clocks and randomness, handed in | – |
 //!
@@ -15,14 +16,14 @@
 //! answer, code or upgrade removes one; a store sees ciphertext only; no clock
 //! and no randomness is read outside [`host`]; reading needs no network.
 //!
-//! Not here yet, and where it will go: evidence (more entry kinds and lanes of
-//! [`engine`]), a passphrase and wrapping the data key to the mission
+//! Not here yet, and where it will go: a passphrase and wrapping the data key to the mission
 //! ([`client::Vault`]), wiping (the vault forgets the key), other platforms'
 //! stores and transports (the traits), the simulator (runs [`engine::Engine`]).
 
 pub mod client;
 pub mod engine;
 mod error;
+pub mod evidence;
 pub mod host;
 pub mod journal;
 pub mod seal;

@@ -9,7 +9,9 @@ use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
+use hkdf::Hkdf;
 use protocol::ids::{EntryHash, JournalId};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{host::Environment, store::Space};
@@ -97,6 +99,16 @@ impl DataKey {
             },
         );
         plain.ok().map(Zeroizing::new)
+    }
+
+    /// A key or name that follows from this one: HKDF-SHA256 (RFC 5869) with
+    /// `info` in parts.
+    pub(crate) fn derive<const N: usize>(&self, salt: &[u8], info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+        const { assert!(N <= 255 * 32) };
+        let mut out = Zeroizing::new([0; N]);
+        let expanded = Hkdf::<Sha256>::new(Some(salt), &*self.0).expand_multi_info(info, &mut *out);
+        debug_assert!(expanded.is_ok(), "only a longer output is refused");
+        out
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {

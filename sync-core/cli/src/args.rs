@@ -2,8 +2,9 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::entry::Severity;
+use sync_core::client;
 
 /// File and send an election observer's reports, online or not.
 ///
@@ -84,6 +85,19 @@ pub(crate) enum Command {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Attach files to a report; they are kept here, sealed, and sent with the next syncs
+    ///
+    /// The originals are neither changed nor removed.
+    Attach {
+        /// The report's id, or enough of its beginning
+        report: String,
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// When they were taken, RFC 3339; else a picture may say so itself
+        #[arg(long, value_name = "TIME")]
+        taken_at: Option<String>,
+    },
     /// List your reports and where they stand
     List,
     /// Show one report with its history
@@ -98,7 +112,55 @@ pub(crate) enum Command {
         /// Seconds to wait at most when the server asks to come back later
         #[arg(long, default_value_t = 20, value_name = "SECONDS")]
         patience: u32,
+        /// Send reports alone, no files
+        #[arg(long)]
+        no_files: bool,
     },
+    /// Show the settings, or change them
+    Settings {
+        /// Whether `sync` sends files
+        #[arg(long, value_name = "WHEN")]
+        files: Option<SendFiles>,
+        /// Whether files stay on this device for ever, or until the server has backed them up
+        #[arg(long, value_name = "WHEN")]
+        keep_evidence: Option<KeepEvidence>,
+    },
+}
+
+/// See [`sync_core::client::SendFiles`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SendFiles {
+    /// At each sync
+    Always,
+    /// Reports alone
+    Never,
+}
+
+impl From<SendFiles> for client::SendFiles {
+    fn from(given: SendFiles) -> Self {
+        match given {
+            SendFiles::Always => Self::Always,
+            SendFiles::Never => Self::Never,
+        }
+    }
+}
+
+/// See [`sync_core::client::KeepEvidence`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum KeepEvidence {
+    /// For ever
+    Always,
+    /// Until the server says that they outlive its disk
+    UntilDurable,
+}
+
+impl From<KeepEvidence> for client::KeepEvidence {
+    fn from(given: KeepEvidence) -> Self {
+        match given {
+            KeepEvidence::Always => Self::Always,
+            KeepEvidence::UntilDurable => Self::UntilDurable,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -173,6 +235,10 @@ mod tests {
             "observer --home D show R",
             "observer --home D sync --json",
             "observer --json sync --patience 0",
+            "observer --home D sync --no-files",
+            "observer --home D attach R a.jpg b.mp4 --taken-at 2024-09-01T08:15:00Z --json",
+            "observer --home D settings",
+            "observer --home D settings --files never --keep-evidence until-durable --json",
         ] {
             assert!(cli(line).is_ok(), "{line}: {:?}", cli(line).err());
         }
@@ -192,6 +258,8 @@ mod tests {
             "observer file --category C --text T --lat x --lon 1",
             "observer check-in",
             "observer withdraw R",
+            "observer attach R",
+            "observer settings --files sometimes",
             "observer list --nonsense",
         ] {
             assert!(cli(line).is_err(), "{line}");

@@ -5,6 +5,7 @@
 //! 1 is a refusal or failure, 2 wrong usage.
 
 mod args;
+mod files;
 mod output;
 mod run;
 mod tell;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sync_core::{
     Client, Error,
     client::{
-        NewCheckIn, NewReport, SyncReport,
+        NewCheckIn, NewReport, SyncOptions, SyncReport,
         home::{self, Home},
     },
     transport::{HttpOptions, HttpTransport},
@@ -20,7 +20,7 @@ use sync_core::{
 
 use crate::{
     args::{Cli, Command},
-    output,
+    files, output,
     tell::{self, WAITS},
 };
 
@@ -138,6 +138,26 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
                 words: format!("Noted; {WAITS}\n"),
             })
         }
+        Command::Attach {
+            report,
+            files,
+            taken_at,
+        } => {
+            let report = find(&client, &report).await?;
+            files::attach(&client, report, files, taken_at).await
+        }
+        Command::Settings {
+            files,
+            keep_evidence,
+        } => {
+            let mut settings = client.settings().await?;
+            if files.is_some() || keep_evidence.is_some() {
+                settings.files = files.map_or(settings.files, Into::into);
+                settings.keep_evidence = keep_evidence.map_or(settings.keep_evidence, Into::into);
+                client.set_settings(&settings).await?;
+            }
+            Ok(tell::settings(&settings))
+        }
         Command::List => {
             let reports = client.list().await?;
             Ok(Done {
@@ -157,7 +177,15 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
             let (overview, aside) = (client.status().await?, home::kept_aside(&folder));
             Ok(tell::stood(&overview, &aside))
         }
-        Command::Sync { patience } => sync(&client, Duration::from_secs(patience.into())).await,
+        Command::Sync { patience, no_files } => {
+            let bars = files::Bars::new(!cli.json);
+            let tell = |progress| bars.tell(progress);
+            let options = SyncOptions {
+                no_files,
+                progress: Some(&tell),
+            };
+            sync(&client, Duration::from_secs(patience.into()), &options).await
+        }
     }
 }
 
@@ -238,11 +266,15 @@ fn unknown() -> Failure {
 }
 
 /// Syncs, and once more when the server asks to come back shortly.
-async fn sync(client: &Client, patience: Duration) -> Result<Done, Failure> {
+async fn sync(
+    client: &Client,
+    patience: Duration,
+    options: &SyncOptions<'_>,
+) -> Result<Done, Failure> {
     let mut total = SyncReport::default();
     let mut left = patience;
     loop {
-        let (report, error) = match client.sync().await {
+        let (report, error) = match client.sync_with(options).await {
             Ok(report) => (report, None),
             Err(failed) => (*failed.report, Some(failed.error)),
         };

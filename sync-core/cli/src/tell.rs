@@ -2,8 +2,12 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
+use indicatif::HumanBytes;
 use serde_json::json;
-use sync_core::client::{Enrolment, Filed, Overview, Report, SyncReport};
+use sync_core::client::{
+    Enrolment, FileStatus, Filed, KeepEvidence, Overview, Report, ReportFile, SendFiles, Settings,
+    SyncReport,
+};
 
 use crate::run::Done;
 
@@ -15,6 +19,46 @@ pub(crate) fn filed(done: Filed, what: &str) -> Done {
         json: json!(done),
         words: format!("{what} report {}; {WAITS}\n", done.report),
     }
+}
+
+pub(crate) fn settings(settings: &Settings) -> Done {
+    let files = match settings.files {
+        SendFiles::Always => "Files are sent at each sync.",
+        SendFiles::Never => "Files are not sent; they wait on this device.",
+    };
+    let keep = match settings.keep_evidence {
+        KeepEvidence::Always => "Files stay on this device.",
+        KeepEvidence::UntilDurable => {
+            "A file leaves this device once the server says that it is backed up there."
+        }
+    };
+    Done {
+        json: json!(settings),
+        words: format!("{files}\n{keep}\n"),
+    }
+}
+
+/// A file in a line: what it is, how large, where it stands.
+fn file_line(file: &ReportFile) -> String {
+    let sent = if file.status == FileStatus::Waiting && file.sent > 0 {
+        let percent = file.sent.saturating_mul(100) / file.file.size.max(1);
+        format!(", {percent} % sent")
+    } else {
+        String::new()
+    };
+    let why = file.code.map(|code| format!(" ({})", code.title()));
+    format!(
+        "{}, {}, {}{sent}{}{}",
+        file.file.media_type,
+        HumanBytes(file.file.size),
+        file.status.words(),
+        why.unwrap_or_default(),
+        if file.here {
+            ""
+        } else {
+            ", no longer on this device"
+        },
+    )
 }
 
 pub(crate) fn enrolled(enrolment: &Enrolment) -> Done {
@@ -56,6 +100,9 @@ pub(crate) fn listed(reports: &[Report]) -> String {
             report.category.as_deref().unwrap_or("-"),
             printable(&text)
         );
+        for file in &report.files {
+            let _ = writeln!(out, "          {}", file_line(file));
+        }
     }
     out
 }
@@ -98,6 +145,12 @@ pub(crate) fn shown(report: &Report) -> String {
     line("Observed at", report.observed_at.clone());
     line("Filed at", report.filed_at.clone());
     line("Text", report.text.clone());
+    for file in &report.files {
+        line(
+            "File",
+            Some(format!("{} {}", file.file.sha256, file_line(file))),
+        );
+    }
     for step in &report.entries {
         let number = step
             .number
@@ -157,6 +210,21 @@ pub(crate) fn stood(overview: &Overview, aside: &[PathBuf]) -> Done {
         overview.entries,
         overview.last_contact.as_deref().unwrap_or("never")
     );
+    if !overview.files.by_status.is_empty() {
+        let counts: Vec<String> = overview
+            .files
+            .by_status
+            .iter()
+            .map(|(status, count)| format!("{count} {}", status.words()))
+            .collect();
+        let _ = writeln!(
+            words,
+            "Files: {}; {} still to be sent, {} on this device.",
+            counts.join(", "),
+            HumanBytes(overview.files.bytes_waiting),
+            HumanBytes(overview.files.bytes_here)
+        );
+    }
     if overview.unreadable > 0 {
         let _ = writeln!(
             words,
@@ -189,6 +257,16 @@ pub(crate) fn synced(report: &SyncReport) -> String {
         if count > 0 {
             let _ = writeln!(out, "{count} {what}.");
         }
+    }
+    if report.files_delivered + report.files_pending > 0 {
+        let _ = writeln!(
+            out,
+            "{} files delivered, {} still waiting.",
+            report.files_delivered, report.files_pending
+        );
+    }
+    if let Some(code) = report.files_stopped {
+        let _ = writeln!(out, "Files could not be sent for now: {}", code.title());
     }
     if let Some(code) = report.reading {
         let _ = writeln!(out, "Decisions could not be read: {}", code.title());

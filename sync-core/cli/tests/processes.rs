@@ -169,6 +169,143 @@ fn an_offline_day() {
     }
 }
 
+fn filed(home: &Path) -> String {
+    let args = ["file", "--category", "c", "--text", "words", "--json"];
+    let report = json(&run(home, &args))["report"].clone();
+    report.as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn files_are_attached_offline_once_and_sealed() {
+    let dir = home();
+    let report = filed(dir.path());
+    let original = tempfile::tempdir().expect("a folder");
+    let path = original.path().join("video.bin");
+    let content = b"CANARY and more ".repeat(20_000);
+    std::fs::write(&path, &content).expect("writes");
+    let name = path.to_str().expect("text");
+    let attach = [
+        "attach",
+        &report[..8],
+        name,
+        "--taken-at",
+        "2024-09-01T08:15:00Z",
+        "--json",
+    ];
+    let done = json(&run(dir.path(), &attach));
+    assert_eq!(done["attached"][0]["file"]["size"], content.len());
+    assert!(done["attached"][0]["entry"].is_string());
+    let again = json(&run(dir.path(), &attach));
+    assert!(again["attached"][0]["entry"].is_null(), "told, not doubled");
+    assert_eq!(std::fs::read(&path).expect("there"), content);
+
+    let shown = json(&run(dir.path(), &["show", &report, "--json"]));
+    assert_eq!(shown["files"].as_array().map(Vec::len), Some(1));
+    let file = &shown["files"][0];
+    assert_eq!(
+        (&file["status"], &file["here"]),
+        (&Value::from("waiting"), &Value::Bool(true))
+    );
+    assert_eq!(file["taken_at"], "2024-09-01T08:15:00Z");
+    assert_eq!(
+        json(&run(dir.path(), &["list", "--json"]))[0]["files"][0]["sent"],
+        0
+    );
+    let status = json(&run(dir.path(), &["status", "--json"]));
+    assert_eq!(status["files"]["waiting"], 1);
+    assert_eq!(status["files"]["bytes_waiting"], content.len());
+    let words = String::from_utf8(run(dir.path(), &["list"]).stdout).expect("text");
+    assert!(
+        words.contains("application/octet-stream, 312.50 KiB, waiting"),
+        "{words}"
+    );
+    for found in std::fs::read_dir(dir.path().join("evidence")).expect("lists") {
+        let bytes = std::fs::read(found.expect("one").path()).expect("reads");
+        assert!(!bytes.windows(6).any(|window| window == b"CANARY"));
+    }
+}
+
+#[test]
+fn what_cannot_be_attached_is_told_with_what_was() {
+    let dir = home();
+    let report = filed(dir.path());
+    let good = dir.path().join("good.txt");
+    std::fs::write(&good, "content").expect("writes");
+    let (good, folder) = (
+        good.to_str().expect("text"),
+        dir.path().to_str().expect("text"),
+    );
+    let output = run(dir.path(), &["attach", &report, good, folder, "--json"]);
+    let told = error(&output, 1);
+    assert_eq!(told["code"], "file_unreadable");
+    assert_eq!(told["attached"].as_array().map(Vec::len), Some(1));
+    for (args, code) in [
+        (
+            ["attach", "00000000-0000-4000-8000-000000000000", good],
+            "report_unknown",
+        ),
+        (["attach", &report, "/nonexistent"], "file_unreadable"),
+    ] {
+        let args: Vec<&str> = args.into_iter().chain(["--json"]).collect();
+        assert_eq!(error(&run(dir.path(), &args), 1)["code"], code, "{args:?}");
+    }
+}
+
+#[test]
+fn settings_last() {
+    let dir = home();
+    let shown = json(&run(dir.path(), &["settings", "--json"]));
+    assert_eq!(
+        (&shown["files"], &shown["keep_evidence"]),
+        (&Value::from("always"), &Value::from("always"))
+    );
+    json(&run(
+        dir.path(),
+        &["settings", "--keep-evidence", "until-durable", "--json"],
+    ));
+    json(&run(
+        dir.path(),
+        &["settings", "--files", "never", "--json"],
+    ));
+    let shown = json(&run(dir.path(), &["settings", "--json"]));
+    assert_eq!(
+        (&shown["files"], &shown["keep_evidence"]),
+        (&Value::from("never"), &Value::from("until-durable"))
+    );
+}
+
+#[test]
+fn killed_while_attaching_no_entry_lacks_its_bytes() {
+    let dir = home();
+    let report = filed(dir.path());
+    let mut acknowledged = 0;
+    for round in 0..16_u64 {
+        let path = dir.path().join("original");
+        std::fs::write(&path, vec![round.to_le_bytes()[0]; 300_000]).expect("writes");
+        let mut child = observer(dir.path())
+            .args(["attach", &report, path.to_str().expect("text"), "--json"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("runs");
+        // Busy for a little longer each time: the kill falls at another step.
+        for _ in 0..round * 400_000 {
+            std::hint::black_box(round);
+        }
+        let _ = child.kill();
+        let output = child.wait_with_output().expect("ends");
+        acknowledged += usize::from(serde_json::from_slice::<Value>(&output.stdout).is_ok());
+        let shown = json(&run(dir.path(), &["show", &report, "--json"]));
+        let files = shown["files"].as_array().expect("a list").clone();
+        assert!(files.len() >= acknowledged);
+        assert!(files.iter().all(|file| file["here"] == true), "{files:?}");
+        let kept = std::fs::read_dir(dir.path().join("evidence")).expect("lists");
+        let names: Vec<_> = kept.map(|one| one.expect("one").file_name()).collect();
+        let own = names.iter().filter(|name| *name != "in-use").count();
+        assert_eq!(own, files.len(), "no leavings: {names:?}");
+    }
+    println!("{acknowledged} acknowledged of 16");
+}
+
 #[test]
 fn long_words_come_by_standard_input() {
     let dir = home();

@@ -2,22 +2,47 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{codes::Code, ids::JournalId};
+use protocol::{
+    codes::Code,
+    ids::{FileHash, JournalId},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-use super::Client;
+use super::{Client, KeepEvidence, SendFiles};
 use crate::{
     engine::{Change, Command, Engine, Event, Identity, Snapshot, SyncReport, SyncState, keys},
     error::Error,
+    evidence::shelf,
     journal::{
         delivery::Deliveries,
+        files::{FilesNow, Upload, Uploads},
         report::{Decision, KeptItem, sort_decisions},
     },
     seal::Place,
     store::{Batch, CURRENT_JOURNAL, Record, Space},
-    transport::wire,
+    transport::{tus, wire},
 };
+
+/// How a sync is done.
+#[derive(Clone, Copy, Default)]
+pub struct SyncOptions<'a> {
+    /// Reports alone this time, whatever the settings say.
+    pub no_files: bool,
+    /// Told after each part of a file.
+    pub progress: Option<&'a dyn Fn(FileProgress)>,
+}
+
+/// How far a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileProgress {
+    /// The file.
+    pub file: FileHash,
+    /// Bytes that the server has.
+    pub sent: u64,
+    /// Bytes in all.
+    pub size: u64,
+}
 
 impl Client {
     /// Seals a value into a record.
@@ -90,8 +115,38 @@ impl Client {
         Ok(decisions)
     }
 
-    async fn snapshot(&self, identity: Identity) -> Result<Snapshot, Error> {
+    async fn uploads(&self) -> Result<Uploads, Error> {
+        let epoch = self.sync_state().await?.epoch;
+        let records = self.store.records(Space::Upload).await?;
+        let uploads = records
+            .iter()
+            .filter_map(|record| self.unseal::<Upload>(record));
+        Ok(Uploads {
+            by_file: uploads.map(|upload| (upload.file, upload)).collect(),
+            epoch,
+        })
+    }
+
+    /// What is known of the files that the journal announces.
+    pub(super) async fn files_now(&self) -> Result<FilesNow, Error> {
+        let uploads = self.uploads().await?;
+        let names = self.files.names().await?;
+        let announced = self.book.borrow().files();
+        let here = announced
+            .into_iter()
+            .filter(|file| names.contains(&shelf::name(&self.data_key, file)))
+            .collect();
+        Ok(FilesNow { uploads, here })
+    }
+
+    async fn snapshot(
+        &self,
+        identity: Identity,
+        options: &SyncOptions<'_>,
+    ) -> Result<Snapshot, Error> {
         self.refresh().await?;
+        let settings = self.settings().await?;
+        let FilesNow { uploads, here } = self.files_now().await?;
         let deliveries = self.deliveries().await?;
         let items = self
             .store
@@ -108,6 +163,10 @@ impl Client {
             entries: book.entries().to_vec(),
             heads: book.heads(),
             deliveries,
+            uploads,
+            here,
+            send_files: settings.files == SendFiles::Always && !options.no_files,
+            drop_bytes: settings.keep_evidence == KeepEvidence::UntilDurable,
             items,
             current_journal,
             sync,
@@ -134,6 +193,10 @@ impl Client {
                     self.record(Space::Delivery, &hash.0, &delivery)?
                 }
                 Change::Item(hash, item) => self.record(Space::Item, &hash.0, &item)?,
+                Change::Upload(upload) => {
+                    let key = shelf::record_key(&self.data_key, &upload.file);
+                    self.record(Space::Upload, &*key, &upload)?
+                }
                 Change::Receipt(compact) => {
                     self.record(Space::Receipt, &Sha256::digest(&compact), &compact)?
                 }
@@ -154,6 +217,7 @@ impl Client {
         &self,
         identity: Identity,
         request: Option<Event>,
+        options: &SyncOptions<'_>,
     ) -> Result<Option<SyncReport>, Error> {
         let origin = identity
             .invitation()
@@ -165,7 +229,9 @@ impl Client {
                 )
             })?;
         let env = self.environment.clone();
-        let mut engine = Engine::new(self.snapshot(identity).await?, self.signer.clone());
+        let snapshot = self.snapshot(identity, options).await?;
+        let mut known = snapshot.entries.len();
+        let mut engine = Engine::new(snapshot, self.signer.clone());
         if let Some(request) = request {
             engine.on(request, env.as_ref());
         }
@@ -178,26 +244,87 @@ impl Client {
                 let event = match command {
                     Command::Apply(changes) => {
                         // If this fails the engine is dropped: what it believed was never durable.
+                        let progress = changes.iter().find_map(file_progress);
                         self.apply(changes).await?;
+                        if let Some((tell, progress)) = options.progress.zip(progress) {
+                            tell(progress);
+                        }
                         continue;
                     }
                     Command::SendEnrolment(request) => {
                         let call = wire::enrolment(&origin, &request);
-                        Event::Enrolment(wire::read_enrolment(self.transport.post(call).await))
+                        Event::Enrolment(wire::read_enrolment(self.transport.send(call).await))
                     }
                     Command::SendExchange { request, token } => {
                         let call = wire::exchange(&origin, &request, token.as_deref());
-                        Event::Exchange(wire::read_exchange(self.transport.post(call).await))
+                        Event::Exchange(wire::read_exchange(self.transport.send(call).await))
                     }
                     Command::SendToken { assertion } => {
                         let call = wire::token(&origin, &assertion);
-                        Event::Token(wire::read_token(self.transport.post(call).await))
+                        Event::Token(wire::read_token(self.transport.send(call).await))
+                    }
+                    Command::AskOffset { file, token } => {
+                        let call = tus::ask_offset(&origin, &file, &token);
+                        Event::Offset(tus::read_offset(self.transport.send(call).await))
+                    }
+                    Command::SendChunk {
+                        file,
+                        offset,
+                        length,
+                        token,
+                    } => match self.shelf().read(&file, offset, length).await {
+                        // Other files, and reports, still go.
+                        Err(_) => Event::Unreadable,
+                        Ok(mut part) => {
+                            let part = std::mem::take(&mut *part);
+                            let call = tus::send_chunk(&origin, &file, offset, part, &token);
+                            Event::Chunk(tus::read_chunk(self.transport.send(call).await))
+                        }
+                    },
+                    Command::VerifyFile(file) => {
+                        Event::Verified(self.shelf().is_whole(&file).await.unwrap_or(false))
+                    }
+                    Command::DropBytes(file) => {
+                        self.drop_bytes(&file).await?;
+                        continue;
                     }
                     Command::WakeAfter(_) => return Ok(None),
                     Command::Finished(report) => return Ok(Some(*report)),
                 };
+                // What was filed meanwhile, by whomever, is heard of first.
+                self.refresh().await?;
+                let filed = self.book.borrow().entries()[known..].to_vec();
+                known += filed.len();
+                for entry in filed {
+                    engine.on(Event::Filed(entry), env.as_ref());
+                }
                 engine.on(event, env.as_ref());
             }
         }
+    }
+
+    /// Unless somebody attaches just now, or has since the engine decided: then
+    /// a later sync does it.
+    async fn drop_bytes(&self, file: &FileHash) -> Result<(), Error> {
+        let Some(_alone) = self.files.try_alone().await? else {
+            return Ok(());
+        };
+        let seen = self.book.borrow().position();
+        let rows = self.store.rows(seen).await?;
+        if rows.is_empty() {
+            self.shelf().drop_bytes(file).await?;
+        }
+        Ok(())
+    }
+}
+
+fn file_progress(change: &Change) -> Option<FileProgress> {
+    match change {
+        Change::Upload(upload) => Some(FileProgress {
+            file: upload.file,
+            sent: upload.sent,
+            size: upload.size,
+        }),
+        _ => None,
     }
 }

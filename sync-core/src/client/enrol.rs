@@ -2,7 +2,7 @@
 
 use protocol::{codes::Code, enrolment::Invitation};
 
-use super::{Client, Enrolment, not_enrolled, server_error};
+use super::{Client, Enrolment, SyncOptions, not_enrolled, server_error};
 use crate::{
     engine::{Change, Event, Identity},
     error::Error,
@@ -57,7 +57,11 @@ impl Client {
         };
         self.apply(vec![Change::Identity(identity.clone())]).await?;
         let report = self
-            .drive(identity.clone(), Some(Event::EnrolRequested))
+            .drive(
+                identity.clone(),
+                Some(Event::EnrolRequested),
+                &SyncOptions::default(),
+            )
             .await?
             .unwrap_or_default();
         match report.ended {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `keys.json` | device key, data key, a sealed copy of the enrolment; mode 600 |
 //! | `journal.db`, `-wal`, `-shm` | the store, sealed |
+//! | `evidence/` | attached files, sealed, under names that tell nothing |
 //! | `journal.db.damaged-N` | a damaged store, moved aside and kept |
 //! | `journal.db.opening`, `journal.db.in-use` | locks, empty |
 
@@ -17,6 +18,7 @@ use protocol::codes::Code;
 use super::{Client, Parts, vault::KeyFile};
 use crate::{
     error::Error,
+    evidence::Folder,
     host::Native,
     store::{Salvage, SqliteStore},
     transport::Transport,
@@ -52,6 +54,7 @@ pub async fn open(folder: &Path, transport: Box<dyn Transport>, app: &str) -> Re
     let (store, opened) = SqliteStore::open(&database)?;
     let parts = Parts {
         store: Box::new(store),
+        files: Box::new(Folder::open(&folder.join("evidence"))?),
         transport,
         vault: Box::new(vault),
         environment: Rc::new(env),
@@ -104,7 +107,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        client::NewReport,
+        client::{NewFile, NewReport},
+        evidence::shelf::Shelf,
         testing::{FakeServer, block_on},
     };
 
@@ -122,6 +126,19 @@ mod tests {
         block_on(home.client.file(new)).expect("files");
     }
 
+    fn all_files(folder: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for one in std::fs::read_dir(folder).expect("lists") {
+            let path = one.expect("an entry").path();
+            if path.is_dir() {
+                found.extend(all_files(&path));
+            } else {
+                found.push(path);
+            }
+        }
+        found
+    }
+
     #[test]
     fn no_word_stands_in_any_file() {
         let (dir, server) = (tempfile::tempdir().expect("a folder"), FakeServer::new());
@@ -131,16 +148,37 @@ mod tests {
         file(&home, "CANARY-text");
         block_on(home.client.sync()).expect("syncs");
         let report = block_on(home.client.list()).expect("reads")[0].report;
+        let original = dir.path().join("picture");
+        std::fs::write(&original, "CANARY-bytes ".repeat(20_000)).expect("writes");
+        let new = NewFile {
+            path: original,
+            taken_at: None,
+        };
+        let attached = block_on(home.client.attach(report, &new)).expect("attaches");
+        // A crash in the middle of another leaves a draft.
+        let (files, key) = (
+            Folder::open(&folder.join("evidence")),
+            home.client.shelf().key,
+        );
+        let files = files.expect("opens");
+        let leaving = Shelf {
+            files: &files,
+            key,
+            env: &Native::new(),
+        };
+        block_on(leaving.take_in(&mut "CANARY-draft".repeat(9).as_bytes())).expect("seals");
         server.decide(report, "needs_info", Some("CANARY-question"));
         assert_eq!(block_on(home.client.sync()).expect("syncs").items, 1);
         for closed in [false, true] {
-            for found in std::fs::read_dir(&folder).expect("lists") {
-                let path = found.expect("an entry").path();
+            let hash = attached.file.sha256;
+            for path in all_files(&folder) {
                 let bytes = std::fs::read(&path).expect("reads");
                 let canary = bytes
                     .windows(6)
                     .any(|window| window == b"CANARY" || window == b"needs_");
-                assert!(!canary, "{} (closed: {closed})", path.display());
+                let tells = bytes.windows(32).any(|window| window == hash.0)
+                    || path.to_string_lossy().contains(&hash.to_string());
+                assert!(!canary && !tells, "{} (closed: {closed})", path.display());
             }
             if !closed {
                 drop(open_at(&folder, &server));

@@ -4,26 +4,32 @@
 //! needs none. While [`Client::sync`] waits for the server, the other calls go
 //! on. Several processes may use one home: each entry still gets its own place.
 
+mod attach;
 mod driver;
 mod enrol;
 pub mod home;
+mod settings;
 mod types;
 mod vault;
 
 use std::{cell::RefCell, rc::Rc};
 
+pub use attach::{Attached, NewFile};
+pub use driver::{FileProgress, SyncOptions};
 use protocol::{
     codes::Code,
     entry::{Kind, ReportFields},
     ids::{JournalId, SubjectId},
     jose::Signer,
 };
-pub use types::{Enrolment, Filed, Overview, SyncError};
+pub use settings::{KeepEvidence, SendFiles, Settings};
+pub use types::{Enrolment, Filed, FilesOverview, Overview, SyncError};
 pub use vault::{KeyFile, Vault};
 
 pub use crate::{
     engine::SyncReport,
     journal::{
+        files::{FileStatus, ReportFile},
         report::{Decision, Question, Report, Step},
         status::Status,
         write::{NewCheckIn, NewReport},
@@ -32,9 +38,12 @@ pub use crate::{
 use crate::{
     engine::{Change, Ended, Event, keys},
     error::Error,
+    evidence::Files,
     host::{self, Environment},
     journal::{
         Book,
+        delivery::Deliveries,
+        files::critical_subjects,
         report::open_question,
         write::{Act, Pen},
     },
@@ -47,6 +56,8 @@ use crate::{
 pub struct Parts {
     /// Where the journal lives.
     pub store: Box<dyn Store>,
+    /// Where sealed files live.
+    pub files: Box<dyn Files>,
     /// The way to the server.
     pub transport: Box<dyn Transport>,
     /// The secrets.
@@ -60,6 +71,7 @@ pub struct Parts {
 /// See the module.
 pub struct Client {
     store: Box<dyn Store>,
+    files: Box<dyn Files>,
     transport: Box<dyn Transport>,
     vault: Box<dyn Vault>,
     environment: Rc<dyn Environment>,
@@ -80,6 +92,7 @@ impl Client {
     pub async fn open(parts: Parts) -> Result<Self, Error> {
         let Parts {
             store,
+            files,
             transport,
             vault,
             environment,
@@ -89,6 +102,7 @@ impl Client {
         let book = RefCell::new(Book::default());
         let client = Self {
             store,
+            files,
             transport,
             vault,
             environment,
@@ -114,6 +128,7 @@ impl Client {
                 ));
             }
         }
+        client.tidy_files().await?;
         Ok(client)
     }
 
@@ -171,13 +186,16 @@ impl Client {
     pub async fn list(&self) -> Result<Vec<Report>, Error> {
         self.refresh().await?;
         let (deliveries, decisions) = (self.deliveries().await?, self.decisions().await?);
+        let files = self.files_now().await?;
         let book = self.book.borrow();
         let filed = book
             .entries()
             .iter()
             .filter(|entry| *entry.kind() == Kind::File);
         Ok(filed
-            .filter_map(|entry| Report::read(&book, &deliveries, &decisions, entry.subject()))
+            .filter_map(|entry| {
+                Report::read(&book, &deliveries, &decisions, &files, entry.subject())
+            })
             .collect())
     }
 
@@ -188,10 +206,12 @@ impl Client {
     pub async fn report(&self, report: SubjectId) -> Result<Option<Report>, Error> {
         self.refresh().await?;
         let (deliveries, decisions) = (self.deliveries().await?, self.decisions().await?);
+        let files = self.files_now().await?;
         Ok(Report::read(
             &self.book.borrow(),
             &deliveries,
             &decisions,
+            &files,
             report,
         ))
     }
@@ -202,15 +222,20 @@ impl Client {
     /// A store that cannot be read.
     pub async fn status(&self) -> Result<Overview, Error> {
         let mut reports = std::collections::BTreeMap::new();
+        let mut files = FilesOverview::default();
         for report in self.list().await? {
             *reports.entry(report.status.code()).or_insert(0) += 1;
+            report.files.iter().for_each(|file| files.count(file));
         }
+        let settings = self.settings().await?;
         let (deliveries, sync) = (self.deliveries().await?, self.sync_state().await?);
         let enrolment = self.enrolment().await?;
         let book = self.book.borrow();
         Ok(Overview {
             enrolment,
             reports,
+            files,
+            settings,
             entries: book.entries().len() + book.unreadable(),
             pending: book
                 .entries()
@@ -219,7 +244,7 @@ impl Client {
                 .count(),
             unreadable: book.unreadable(),
             last_contact: sync.last_contact.clone(),
-            wait_ms: sync.wait_left(self.environment.now()),
+            wait_ms: sync.wait_left(self.environment.now(), self.critical_waits(&deliveries)),
         })
     }
 
@@ -229,8 +254,17 @@ impl Client {
     /// [`SyncError`]: what was done before it ended, and why. Everything not
     /// delivered stays on the device.
     pub async fn sync(&self) -> Result<SyncReport, SyncError> {
+        self.sync_with(&SyncOptions::default()).await
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub async fn sync_with(&self, options: &SyncOptions<'_>) -> Result<SyncReport, SyncError> {
         let identity = self.identity().await?.ok_or_else(not_enrolled)?;
-        finished(self.drive(identity, Some(Event::SyncRequested)).await?)
+        let run = self.drive(identity, Some(Event::SyncRequested), options);
+        finished(run.await?)
     }
 
     /// The same in the background: only if something waits to be sent, and no
@@ -240,10 +274,20 @@ impl Client {
     /// [`SyncError`].
     pub async fn sync_if_due(&self) -> Result<Option<SyncReport>, SyncError> {
         let identity = self.identity().await?.ok_or_else(not_enrolled)?;
-        match self.drive(identity, None).await? {
+        match self.drive(identity, None, &SyncOptions::default()).await? {
             None => Ok(None),
             report => finished(report).map(Some),
         }
+    }
+
+    /// Whether an entry of a critical report was never answered.
+    fn critical_waits(&self, deliveries: &Deliveries) -> bool {
+        let book = self.book.borrow();
+        let entries = book.entries().iter().map(AsRef::as_ref);
+        let critical = critical_subjects(entries.clone());
+        entries
+            .filter(|entry| deliveries.of(&entry.hash).is_none())
+            .any(|entry| critical.contains(&entry.subject()))
     }
 
     /// Takes in the rows that were added since, by whomever.

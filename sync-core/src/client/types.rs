@@ -1,12 +1,19 @@
 //! What the façade hands back.
 
+use std::collections::BTreeMap;
+
 use protocol::{
     codes::Code,
     ids::{EntryHash, MissionId, SubjectId},
 };
 use serde::Serialize;
 
-use crate::{engine::SyncReport, error::Error};
+use super::Settings;
+use crate::{
+    engine::SyncReport,
+    error::Error,
+    journal::files::{FileStatus, ReportFile},
+};
 
 /// An entry that is durable now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,7 +52,11 @@ pub struct Overview {
     /// The enrolment; `None` if no link was used yet.
     pub enrolment: Option<Enrolment>,
     /// Reports by status.
-    pub reports: std::collections::BTreeMap<&'static str, usize>,
+    pub reports: BTreeMap<&'static str, usize>,
+    /// The files of all reports.
+    pub files: FilesOverview,
+    /// The observer's settings.
+    pub settings: Settings,
     /// Entries in all.
     pub entries: usize,
     /// Entries that are not delivered, for whatever reason.
@@ -56,6 +67,26 @@ pub struct Overview {
     pub last_contact: Option<String>,
     /// Milliseconds until a background sync may try again.
     pub wait_ms: u64,
+}
+
+/// How the files of all reports stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FilesOverview {
+    /// Files by status.
+    #[serde(flatten)]
+    pub by_status: BTreeMap<FileStatus, usize>,
+    /// Bytes that the server lacks.
+    pub bytes_waiting: u64,
+    /// Bytes of files that are on this device.
+    pub bytes_here: u64,
+}
+
+impl FilesOverview {
+    pub(super) fn count(&mut self, file: &ReportFile) {
+        *self.by_status.entry(file.status).or_insert(0) += 1;
+        self.bytes_waiting += file.file.size.saturating_sub(file.sent);
+        self.bytes_here += if file.here { file.file.size } else { 0 };
+    }
 }
 
 /// What a sync did, and why it ended early if it did.

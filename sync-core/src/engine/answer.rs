@@ -52,6 +52,7 @@ impl Engine {
         sync.failures = 0;
         sync.wait = None;
         self.snapshot.deliveries.epoch = sync.epoch;
+        self.snapshot.uploads.epoch = sync.epoch;
         self.snapshot.identity.enrolled = Some(response);
         self.snapshot.identity.refused = None;
         self.out.push_back(Command::Apply(vec![
@@ -108,9 +109,12 @@ impl Engine {
         run.report.new_epoch |= new_epoch;
         sync.epoch = Some(response.epoch);
         self.snapshot.deliveries.epoch = sync.epoch;
+        self.snapshot.uploads.epoch = sync.epoch;
         if new_epoch {
             sync.cursor = None;
             run.news_read = false;
+            // What another history had says nothing.
+            run.files = super::FilesRun::default();
         }
 
         let outcome = self.take_outcomes(&sent, &response, &key, &mut run, &mut changes, env);
@@ -133,9 +137,7 @@ impl Engine {
         if seconds > 0 || spread > 0 {
             run.report.wait_ms = Some(self.snapshot.sync.asked_to_wait(seconds, spread, env));
         }
-        let stop = run.report.wait_ms.is_some()
-            && !run.explicit
-            && !(run.plan.is_empty() && run.news_read);
+        let stop = run.report.wait_ms.is_some() && !run.explicit;
         changes.push(Change::Sync(self.snapshot.sync.clone()));
         self.out.push_back(Command::Apply(changes));
         let left = outcome.unprocessed;

@@ -33,6 +33,7 @@ impl Engine {
                 if run.answered {
                     // Entries were taken; only reading is not possible.
                     run.report.reading = Some(code);
+                    run.files.stopped = true;
                     self.finish(None);
                 } else {
                     // Perhaps only the clock was wrong: any exchange tells the server's time.
@@ -144,7 +145,7 @@ impl Engine {
     }
 
     /// Ends the run with this failure and says when to come back.
-    fn end_with(&mut self, failure: Failure, env: &dyn Environment) {
+    pub(super) fn end_with(&mut self, failure: Failure, env: &dyn Environment) {
         let asked = match &failure {
             Failure::Problem {
                 retry_after: Some(seconds),

@@ -5,15 +5,15 @@ use std::rc::Rc;
 use protocol::{
     codes::Code,
     enrolment, exchange,
-    ids::{EntryHash, JournalId},
+    ids::{EntryHash, FileHash, JournalId},
 };
 use serde::Serialize;
 
 use super::state::{Identity, SyncState};
-use crate::journal::{Entry, delivery::Delivery, report::KeptItem};
+use crate::journal::{Entry, delivery::Delivery, files::Upload, report::KeptItem};
 
-/// What the engine wants done, in this order. Each of the three requests is
-/// answered by its event; nothing else is wanted before that.
+/// What the engine wants done, in this order. Each of the requests is answered
+/// by its event; nothing else is wanted before that.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Write all of this, durably, before going on.
@@ -32,6 +32,29 @@ pub enum Command {
         /// The signed assertion.
         assertion: String,
     },
+    /// `HEAD /v1/evidence/{file}`; answer with [`Event::Offset`].
+    AskOffset {
+        /// The file.
+        file: FileHash,
+        /// The bearer token.
+        token: String,
+    },
+    /// `PATCH /v1/evidence/{file}` with a part of it; answer with
+    /// [`Event::Chunk`], or [`Event::Unreadable`].
+    SendChunk {
+        /// The file.
+        file: FileHash,
+        /// Where the part begins.
+        offset: u64,
+        /// Its bytes.
+        length: u64,
+        /// The bearer token.
+        token: String,
+    },
+    /// Read the copy here through; answer with [`Event::Verified`].
+    VerifyFile(FileHash),
+    /// The bytes of this file may go from this device. Nothing to answer.
+    DropBytes(FileHash),
     /// Nothing to do for so many milliseconds; poll again then.
     WakeAfter(u64),
     /// A run is over.
@@ -45,7 +68,7 @@ pub enum Event {
     SyncRequested,
     /// Somebody asks to enrol now, and nothing more.
     EnrolRequested,
-    /// An entry was filed.
+    /// An entry was filed, by this process or another. What it attaches is here.
     Filed(Rc<Entry>),
     /// The answer to [`Command::SendEnrolment`].
     Enrolment(Result<enrolment::Response, Failure>),
@@ -53,6 +76,36 @@ pub enum Event {
     Exchange(Result<exchange::Response, Failure>),
     /// The answer to [`Command::SendToken`].
     Token(Result<TokenGrant, Failure>),
+    /// The answer to [`Command::AskOffset`].
+    Offset(Result<UploadState, Failure>),
+    /// The answer to [`Command::SendChunk`].
+    Chunk(Result<ChunkAnswer, Failure>),
+    /// The part that [`Command::SendChunk`] names cannot be read here.
+    Unreadable,
+    /// Whether the copy that [`Command::VerifyFile`] names is the file.
+    Verified(bool),
+}
+
+/// What the server has of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UploadState {
+    /// Bytes from the beginning.
+    pub offset: u64,
+    /// Bytes in all, if it says.
+    pub length: Option<u64>,
+    /// Whether the file outlives its disk.
+    pub durable: bool,
+}
+
+/// What came of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChunkAnswer {
+    /// It was taken, perhaps not wholly.
+    Taken(UploadState),
+    /// The upload goes on elsewhere.
+    GoesOnAt(u64),
+    /// What came is not the file: from 0 again.
+    BeginAgain,
 }
 
 /// A token as the server grants it.
@@ -104,6 +157,8 @@ pub enum Change {
     Item(EntryHash, KeptItem),
     /// A receipt: its compact JWS.
     Receipt(String),
+    /// How a file's upload stands.
+    Upload(Upload),
 }
 
 /// What a run did.
@@ -123,6 +178,14 @@ pub struct SyncReport {
     pub stuck: usize,
     /// Entries that are not delivered now, the refused and the stuck included.
     pub pending: usize,
+    /// Files that are with the server now, wholly, and were not before.
+    pub files_delivered: usize,
+    /// Files that the server has not wholly, whatever they wait for.
+    pub files_pending: usize,
+    /// Bytes of files that the server took.
+    pub bytes_sent: u64,
+    /// Why no more files were sent although reports went through.
+    pub files_stopped: Option<Code>,
     /// Decisions that came.
     pub items: usize,
     /// Decisions that came without a good signature and were not believed.
@@ -152,6 +215,8 @@ impl SyncReport {
             already_stored: self.already_stored + later.already_stored,
             held: self.held + later.held,
             quarantined: self.quarantined + later.quarantined,
+            files_delivered: self.files_delivered + later.files_delivered,
+            bytes_sent: self.bytes_sent + later.bytes_sent,
             items: self.items + later.items,
             items_rejected: self.items_rejected + later.items_rejected,
             new_journal: self.new_journal || later.new_journal,

@@ -12,10 +12,12 @@
 
 mod answer;
 mod failure;
+mod files;
 mod messages;
 mod plan;
 mod request;
 mod state;
+mod upload;
 
 #[cfg(test)]
 mod tests;
@@ -25,19 +27,28 @@ use std::{
     rc::Rc,
 };
 
-pub use messages::{Change, Command, Ended, Event, Failure, SyncReport, TokenGrant};
+pub use messages::{
+    Change, ChunkAnswer, Command, Ended, Event, Failure, SyncReport, TokenGrant, UploadState,
+};
 use protocol::{
     codes::Code,
-    ids::{EntryHash, JournalId},
+    ids::{EntryHash, FileHash, JournalId},
     jose::Signer,
     limits,
 };
 pub use state::{Identity, SyncState, Token, Wait, keys};
 
-use self::plan::Plan;
+use self::{
+    files::{FilesRun, Part},
+    plan::Plan,
+};
 use crate::{
     host::Environment,
-    journal::{Entry, delivery::Deliveries},
+    journal::{
+        Entry,
+        delivery::Deliveries,
+        files::{Uploads, critical_subjects},
+    },
 };
 
 /// All that the engine starts from, as the store holds it.
@@ -51,6 +62,14 @@ pub struct Snapshot {
     pub heads: BTreeMap<JournalId, u64>,
     /// What became of the entries.
     pub deliveries: Deliveries,
+    /// What became of the files.
+    pub uploads: Uploads,
+    /// Files whose bytes are on this device.
+    pub here: BTreeSet<FileHash>,
+    /// Whether files may be sent, and asked about, at all.
+    pub send_files: bool,
+    /// Whether the bytes of files that the server calls durable may go.
+    pub drop_bytes: bool,
     /// Decisions held already.
     pub items: BTreeSet<EntryHash>,
     /// The journal that new entries go to, if one is open.
@@ -95,6 +114,7 @@ struct Run {
     cursor_reset: bool,
     news_read: bool,
     pages: u32,
+    files: FilesRun,
 }
 
 /// The request under way.
@@ -104,6 +124,9 @@ enum Waiting {
     Enrolment,
     Exchange(Sent),
     Token,
+    Offset(FileHash),
+    Chunk(Part),
+    Verification(FileHash),
 }
 
 /// An exchange under way.
@@ -141,10 +164,11 @@ impl Engine {
         if self.run.is_none() && self.out.is_empty() {
             if let Some(goal) = self.asked.take() {
                 self.start(goal, true, env);
-            } else if self.has_work() {
-                match self.snapshot.sync.wait_left(env.now()) {
-                    0 => self.start(Goal::Sync, false, env),
-                    wait => self.out.push_back(Command::WakeAfter(wait)),
+            } else {
+                match self.due_in(env) {
+                    None => {}
+                    Some(0) => self.start(Goal::Sync, false, env),
+                    Some(wait) => self.out.push_back(Command::WakeAfter(wait)),
                 }
             }
         }
@@ -159,7 +183,12 @@ impl Engine {
             Event::Filed(entry) => {
                 let head = self.snapshot.heads.entry(entry.journal).or_insert(0);
                 *head = entry.seq.max(*head);
+                if let Some(attach) = entry.attach() {
+                    let files = std::iter::once(attach.file).chain(attach.preview);
+                    self.snapshot.here.extend(files.map(|file| file.sha256));
+                }
                 self.snapshot.entries.push(entry);
+                self.requeue();
             }
             Event::Enrolment(answer) => self.on_enrolment(answer, env),
             Event::Exchange(answer) => {
@@ -178,20 +207,50 @@ impl Engine {
                 }
             }
             Event::Token(answer) => self.on_token(answer, env),
+            Event::Offset(answer) => self.on_offset(answer, env),
+            Event::Chunk(answer) => self.on_chunk(answer, env),
+            Event::Unreadable => self.on_unreadable(env),
+            Event::Verified(whole) => self.on_verified(whole, env),
         }
     }
 
-    /// Whether something waits that needs no asking: the enrolment, or entries
-    /// never answered.
-    fn has_work(&self) -> bool {
+    /// Milliseconds until something is due that needs no asking: the enrolment,
+    /// entries never answered, files. `None` if nothing waits.
+    fn due_in(&self, env: &dyn Environment) -> Option<u64> {
+        let (sync, now) = (&self.snapshot.sync, env.now());
         if self.snapshot.identity.enrolled.is_none() {
-            return self.snapshot.identity.refused.is_none();
+            let open = self.snapshot.identity.refused.is_none();
+            return open.then(|| sync.wait_left(now, false));
         }
         let deliveries = &self.snapshot.deliveries;
-        self.snapshot
-            .entries
-            .iter()
-            .any(|entry| deliveries.of(&entry.hash).is_none())
+        let entries = self.snapshot.entries.iter().map(AsRef::as_ref);
+        let waiting: Vec<&Entry> = entries
+            .clone()
+            .filter(|entry| deliveries.of(&entry.hash).is_none())
+            .collect();
+        if !waiting.is_empty() {
+            let critical = critical_subjects(entries);
+            let urgent = waiting
+                .iter()
+                .any(|entry| critical.contains(&entry.subject()));
+            return Some(sync.wait_left(now, urgent));
+        }
+        let wait = sync.wait_left(now, false).max(sync.files_wait_left(now));
+        self.files_due().then_some(wait)
+    }
+
+    /// Something was filed during a run: it takes its place in the order.
+    fn requeue(&mut self) {
+        let Some(run) = &self.run else { return };
+        let mut skip = run.done.clone();
+        skip.extend(run.plan.parts());
+        if let Waiting::Exchange(sent) = &run.waiting_for {
+            skip.extend(&sent.hashes);
+        }
+        let fresh = self.plan(&skip, run.plan.max_bytes());
+        if let Some(run) = &mut self.run {
+            run.plan.requeue(fresh);
+        }
     }
 
     fn start(&mut self, goal: Goal, explicit: bool, env: &dyn Environment) {
@@ -210,6 +269,7 @@ impl Engine {
             cursor_reset: false,
             news_read: false,
             pages: PAGES,
+            files: FilesRun::default(),
         });
         self.go_on(env);
     }
@@ -229,10 +289,13 @@ impl Engine {
         if self.snapshot.identity.enrolled.is_none() {
             return self.send_enrolment();
         }
-        let Some(run) = &mut self.run else { return };
-        if run.goal == Goal::Enrol {
+        if self.run.as_ref().is_some_and(|run| run.goal == Goal::Enrol) {
             return self.finish(None);
         }
+        if let Some(one) = self.starving(env) {
+            return self.send_part(&one, env);
+        }
+        let Some(run) = &mut self.run else { return };
         let entries = &self.snapshot.entries;
         let batch = run.plan.next(|hash| {
             let entry = entries.iter().find(|entry| entry.hash == *hash);
@@ -249,7 +312,7 @@ impl Engine {
                 env,
             );
         } else if run.news_read || run.pages == 0 {
-            self.finish(None);
+            self.next_file(env);
         } else if token {
             self.send_exchange(
                 Sent {
@@ -284,6 +347,7 @@ impl Engine {
             .iter()
             .filter(|entry| !deliveries.is_delivered(&entry.hash))
             .count();
+        run.report.files_pending = self.files_pending();
         run.report.enrolled = self.snapshot.identity.enrolled.is_some();
         run.report.ended = ended;
         self.snapshot.sync.batch_bytes = match run.plan.max_bytes() {

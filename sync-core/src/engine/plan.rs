@@ -6,15 +6,12 @@ use std::{
     rc::Rc,
 };
 
-use protocol::{
-    entry::{Kind, Severity},
-    ids::EntryHash,
-    limits,
-};
+use protocol::{entry::Kind, ids::EntryHash, limits};
 
 use crate::journal::{
     Entry,
     delivery::{Deliveries, Standing},
+    files::critical_subjects,
 };
 
 /// Entries of one exchange, well below [`limits::EXCHANGE_ENTRIES`].
@@ -23,6 +20,10 @@ const BATCH_ENTRIES: usize = 200;
 pub(super) const BATCH_BYTES: usize = 512 * 1024;
 /// The least that broken connections bring it down to.
 pub(super) const BATCH_BYTES_LEAST: usize = 8 * 1024;
+/// Lanes of entries: what belongs to critical reports, then reports, then the
+/// rest; last what the server refused before.
+const CRITICAL: u8 = 0;
+const REFUSED: u8 = 3;
 /// Stuck entries offered again in one run, each alone.
 const ALONE: usize = 16;
 
@@ -34,7 +35,7 @@ const _: () =
 pub(super) struct Plan {
     /// Parts of a batch that failed as a whole, to be sent first.
     parts: Vec<Vec<EntryHash>>,
-    queue: VecDeque<EntryHash>,
+    queue: VecDeque<(u8, EntryHash)>,
     /// What failed alone before: last and each for itself.
     alone: VecDeque<EntryHash>,
     max_entries: usize,
@@ -49,13 +50,9 @@ impl Plan {
         skip: &BTreeSet<EntryHash>,
         max_bytes: usize,
     ) -> Self {
-        let critical: BTreeSet<_> = entries
-            .iter()
-            .filter(|entry| entry.severity() == Some(Severity::Critical))
-            .map(|entry| entry.subject())
-            .collect();
+        let critical = critical_subjects(entries.iter().map(AsRef::as_ref));
         let lane = |entry: &Entry| match entry.kind() {
-            _ if critical.contains(&entry.subject()) => 0,
+            _ if critical.contains(&entry.subject()) => CRITICAL,
             Kind::CheckIn => 2,
             _ => 1,
         };
@@ -66,7 +63,7 @@ impl Plan {
             match deliveries.of(&entry.hash) {
                 None => first.push(entry),
                 Some(delivery) => match delivery.standing {
-                    Standing::Refused => refused.push(entry.hash),
+                    Standing::Refused => refused.push((REFUSED, entry.hash)),
                     Standing::Stuck => stuck.push((delivery.tries, entry.hash)),
                     Standing::Delivered | Standing::Held | Standing::Quarantined => {}
                 },
@@ -78,7 +75,7 @@ impl Plan {
             parts: Vec::new(),
             queue: first
                 .into_iter()
-                .map(|entry| entry.hash)
+                .map(|entry| (lane(entry), entry.hash))
                 .chain(refused)
                 .collect(),
             alone: stuck
@@ -98,18 +95,35 @@ impl Plan {
         }
         let mut batch = Vec::new();
         let mut bytes = 0;
-        while let Some(hash) = self.queue.front() {
+        while let Some((_, hash)) = self.queue.front() {
             bytes += size(hash);
             // One always goes, however large.
             if !batch.is_empty() && (bytes > self.max_bytes || batch.len() >= self.max_entries) {
                 break;
             }
-            batch.extend(self.queue.pop_front());
+            batch.extend(self.queue.pop_front().map(|(_, hash)| hash));
         }
         if batch.is_empty() {
             batch.extend(self.alone.pop_front());
         }
         batch
+    }
+
+    /// Whether what comes next is of a critical report.
+    pub(super) fn next_is_critical(&self) -> bool {
+        self.queue
+            .front()
+            .is_some_and(|(lane, _)| *lane == CRITICAL)
+    }
+
+    /// What is left of a batch that failed as a whole.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &EntryHash> {
+        self.parts.iter().flatten()
+    }
+
+    /// Takes the queue of a plan that was made anew, because something was filed.
+    pub(super) fn requeue(&mut self, fresh: Self) {
+        self.queue = fresh.queue;
     }
 
     /// The batch failed as a whole: its halves come next, the first one first.

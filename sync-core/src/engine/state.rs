@@ -67,6 +67,9 @@ pub struct Wait {
     pub uptime: Option<u64>,
     /// The boot.
     pub boot: Option<Uuid>,
+    /// Whether the server asked for it.
+    #[serde(default)]
+    pub asked: bool,
 }
 
 impl Wait {
@@ -76,6 +79,19 @@ impl Wait {
             wall: now.wall,
             uptime: now.uptime,
             boot: now.boot,
+            asked: false,
+        }
+    }
+
+    /// The same, but no longer than this unless the server asked for it.
+    fn at_most(self, millis: u64) -> Self {
+        Self {
+            millis: if self.asked {
+                self.millis
+            } else {
+                self.millis.min(millis)
+            },
+            ..self
         }
     }
 
@@ -125,11 +141,25 @@ pub struct SyncState {
     /// Bytes of entries an exchange may carry: less after broken connections.
     #[serde(default)]
     pub batch_bytes: Option<usize>,
+    /// Bytes of a part of a file: as much as the link carried in some seconds.
+    #[serde(default)]
+    pub chunk_bytes: Option<u64>,
+    /// No files on one's own accord before this is over; entries all the same.
+    #[serde(default)]
+    pub files_wait: Option<Wait>,
+    /// Times in a row that the server could not take files.
+    #[serde(default)]
+    pub files_failures: u32,
+    /// Since when each lane of files has had something to send, and sent nothing.
+    #[serde(default)]
+    pub lanes_since: [Option<Wait>; 3],
 }
 
 /// Shortest and longest wait after a network failure, in milliseconds.
 const BACKOFF_BASE: u64 = 2_000;
 const BACKOFF_CAP: u64 = 15 * 60_000;
+/// The longest while a critical report waits.
+const BACKOFF_CAP_CRITICAL: u64 = 2 * 60_000;
 
 impl SyncState {
     /// The server's time, in microseconds since 1970.
@@ -148,10 +178,24 @@ impl SyncState {
             .then_some(token.text.as_str())
     }
 
-    /// Milliseconds to wait before the next exchange on one's own accord.
+    /// Milliseconds to wait before the next exchange on one's own accord. A
+    /// critical report cuts a wait short that was long because of the network,
+    /// not one that the server asked for.
     #[must_use]
-    pub fn wait_left(&self, now: Now) -> u64 {
-        self.wait.map_or(0, |wait| wait.left(now))
+    pub fn wait_left(&self, now: Now, critical: bool) -> u64 {
+        let cap = if critical {
+            BACKOFF_CAP_CRITICAL
+        } else {
+            BACKOFF_CAP
+        };
+        self.wait.map_or(0, |wait| wait.at_most(cap).left(now))
+    }
+
+    /// Milliseconds to wait before sending files on one's own accord, the
+    /// exchange's wait apart.
+    #[must_use]
+    pub fn files_wait_left(&self, now: Now) -> u64 {
+        self.files_wait.map_or(0, |wait| wait.left(now))
     }
 
     /// Takes note of the server's clock.
@@ -165,13 +209,16 @@ impl SyncState {
     /// Backs off after a failure: decorrelated jitter, so that phones that lost
     /// the network together do not come back together.
     pub(super) fn back_off(&mut self, env: &dyn Environment) {
-        let before = match self.wait {
-            Some(wait) if self.failures > 0 => wait.millis.max(BACKOFF_BASE),
-            _ => BACKOFF_BASE,
-        };
-        let millis = host::between(env, BACKOFF_BASE, before.saturating_mul(3).min(BACKOFF_CAP));
-        self.wait = Some(Wait::new(millis, env.now()));
+        self.wait = Some(jittered(self.wait, self.failures, env));
         self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Backs off with files alone, at least as long as the server asks.
+    pub(super) fn back_off_files(&mut self, seconds: Option<u32>, env: &dyn Environment) {
+        let mut wait = jittered(self.files_wait, self.files_failures, env);
+        wait.millis = wait.millis.max(u64::from(seconds.unwrap_or(0)) * 1000);
+        self.files_wait = Some(wait);
+        self.files_failures = self.files_failures.saturating_add(1);
     }
 
     /// Waits as the server asks; never shorter, and spread over what it names.
@@ -182,15 +229,30 @@ impl SyncState {
         env: &dyn Environment,
     ) -> u64 {
         let millis = u64::from(seconds) * 1000 + host::between(env, 0, u64::from(spread) * 1000);
-        self.wait = Some(Wait::new(millis, env.now()));
+        self.wait = Some(Wait {
+            asked: true,
+            ..Wait::new(millis, env.now())
+        });
         millis
     }
+}
+
+/// A random wait between the base and three times the last one, within the cap.
+fn jittered(last: Option<Wait>, failures: u32, env: &dyn Environment) -> Wait {
+    let before = match last {
+        Some(wait) if failures > 0 => wait.millis.max(BACKOFF_BASE),
+        _ => BACKOFF_BASE,
+    };
+    let most = before.saturating_mul(3).min(BACKOFF_CAP);
+    Wait::new(host::between(env, BACKOFF_BASE, most), env.now())
 }
 
 /// Names of records in [`crate::store::Space::State`].
 pub mod keys {
     /// [`super::Identity`].
     pub const IDENTITY: &[u8] = b"identity";
+    /// [`crate::client::Settings`].
+    pub const SETTINGS: &[u8] = b"settings";
     /// [`super::SyncState`].
     pub const SYNC: &[u8] = b"sync";
 }
@@ -236,6 +298,38 @@ mod tests {
             longest = longest.max(millis);
         }
         assert!(longest > BACKOFF_CAP / 2);
+    }
+
+    #[test]
+    fn a_critical_report_waits_two_minutes_at_most_unless_the_server_asks() {
+        let env = FakeEnv::new(5);
+        let mut state = SyncState {
+            wait: Some(Wait::new(BACKOFF_CAP, env.now())),
+            ..SyncState::default()
+        };
+        assert_eq!(state.wait_left(env.now(), false), BACKOFF_CAP);
+        assert_eq!(state.wait_left(env.now(), true), BACKOFF_CAP_CRITICAL);
+        env.advance(60_000);
+        assert_eq!(
+            state.wait_left(env.now(), true),
+            BACKOFF_CAP_CRITICAL - 60_000
+        );
+        state.asked_to_wait(1_000, 0, &env);
+        assert_eq!(state.wait_left(env.now(), true), 1_000_000);
+    }
+
+    #[test]
+    fn files_wait_apart_and_as_long_as_the_server_asks() {
+        let env = FakeEnv::new(6);
+        let mut state = SyncState::default();
+        for _ in 0..50 {
+            state.back_off_files(None, &env);
+            let left = state.files_wait_left(env.now());
+            assert!((BACKOFF_BASE..=BACKOFF_CAP).contains(&left));
+        }
+        state.back_off_files(Some(3_600), &env);
+        assert_eq!(state.files_wait_left(env.now()), 3_600_000);
+        assert_eq!(state.wait_left(env.now(), false), 0);
     }
 
     #[test]

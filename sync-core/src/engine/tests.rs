@@ -1,9 +1,12 @@
 //! The engine through the façade, against a server in memory. (The rules of
 //! waiting stand with `state`, reading foreign answers with `transport::wire`.)
 
+mod crashes;
+mod files;
 mod outcomes;
 mod reading;
 mod storms;
+mod uploads;
 
 use protocol::{
     codes::Code,

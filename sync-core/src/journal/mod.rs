@@ -6,15 +6,19 @@
 //! decisions add up to, in the words of [`status`].
 
 pub mod delivery;
+pub mod files;
 pub mod report;
 pub mod status;
 pub mod write;
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use protocol::{
-    entry::{Kind, Read, ReportFields, SdJwt, Severity},
-    ids::{EntryHash, JournalId, SubjectId},
+    entry::{Attach, Kind, Read, ReportFields, SdJwt, Severity},
+    ids::{EntryHash, FileHash, JournalId, SubjectId},
 };
 
 use crate::{
@@ -57,6 +61,14 @@ impl Entry {
     pub fn fields(&self) -> Option<ReportFields> {
         matches!(self.kind(), Kind::File | Kind::Amend)
             .then(|| ReportFields::from_body(&self.read.body).ok())
+            .flatten()
+    }
+
+    /// The file that it attaches, for what attaches one.
+    #[must_use]
+    pub fn attach(&self) -> Option<Attach> {
+        (*self.kind() == Kind::Attach)
+            .then(|| Attach::from_body(&self.read.body).ok())
             .flatten()
     }
 
@@ -129,6 +141,16 @@ impl Book {
         self.heads
             .iter()
             .map(|(journal, (seq, _))| (*journal, *seq))
+            .collect()
+    }
+
+    /// Every file that an entry announces, previews included.
+    #[must_use]
+    pub fn files(&self) -> BTreeSet<FileHash> {
+        let attached = self.entries.iter().filter_map(|entry| entry.attach());
+        attached
+            .flat_map(|attach| std::iter::once(attach.file).chain(attach.preview))
+            .map(|file| file.sha256)
             .collect()
     }
 

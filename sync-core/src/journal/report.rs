@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Book, Entry,
     delivery::{Deliveries, Standing},
+    files::{FilesNow, ReportFile},
     status::Status,
 };
 
@@ -137,6 +138,8 @@ pub struct Report {
     pub question: Option<Question>,
     /// Why it is quarantined or not accepted.
     pub code: Option<Code>,
+    /// The files attached to it.
+    pub files: Vec<ReportFile>,
     /// The observer's acts.
     pub entries: Vec<Step>,
     /// The coordinators' acts.
@@ -183,6 +186,7 @@ impl Report {
         book: &Book,
         deliveries: &Deliveries,
         decisions: &[Decision],
+        files: &FilesNow,
         report: SubjectId,
     ) -> Option<Self> {
         let entries: Vec<&Entry> = book.of(report).map(AsRef::as_ref).collect();
@@ -220,6 +224,10 @@ impl Report {
             withdrawn: entries.iter().any(|entry| *entry.kind() == Kind::Withdraw),
             question,
             code,
+            files: entries
+                .iter()
+                .filter_map(|entry| files.read(entry))
+                .collect(),
             entries: entries
                 .iter()
                 .map(|entry| step(entry, deliveries))

@@ -4,8 +4,8 @@
 use protocol::{
     codes::Code,
     entry::{
-        BuildError, CheckIn, Draft, Kind, Link, Move, Patch, Place, ReportFields, SdJwt, Seen,
-        Severity,
+        Attach, BuildError, CheckIn, Draft, Kind, Link, Move, Patch, Place, ReportFields, SdJwt,
+        Seen, Severity,
     },
     ids::{EntryHash, JournalId, MissionId, SubjectId},
     jose::Signer,
@@ -160,6 +160,34 @@ impl Act {
         })
     }
 
+    /// Attaches a file to a report.
+    ///
+    /// # Errors
+    /// A time that is not RFC 3339; no such report, or withdrawn;
+    /// [`Code::AlreadyExists`] if the report has the file.
+    pub fn attach(book: &Book, subject: SubjectId, attach: &Attach) -> Result<Self, Error> {
+        check_time(attach.taken_at.as_deref())?;
+        let base = Some(latest(book, subject)?);
+        let has = book
+            .of(subject)
+            .filter_map(|entry| entry.attach())
+            .any(|known| known.file.sha256 == attach.file.sha256);
+        if has {
+            return Err(Error::refused(
+                Code::AlreadyExists,
+                "this file is attached to this report already",
+            ));
+        }
+        let (clear, disclosed) = attach.to_body();
+        Ok(Self {
+            kind: Kind::Attach,
+            subject,
+            base,
+            clear,
+            disclosed,
+        })
+    }
+
     /// Says that the observer arrived at or left a station.
     ///
     /// # Errors
@@ -286,13 +314,26 @@ fn check_fields(fields: &ReportFields) -> Result<(), Error> {
         check_code("station", station)?;
     }
     check_place(fields.place.set())?;
-    match fields.observed_at.set() {
+    check_time(fields.observed_at.set().map(String::as_str))
+}
+
+fn check_time(time: Option<&str>) -> Result<(), Error> {
+    match time {
         Some(time) if parse_rfc3339(time).is_none() => Err(Error::refused(
             Code::InvalidValue,
             "the time is not RFC 3339, such as 2024-09-01T08:15:00+04:00",
         )),
         _ => Ok(()),
     }
+}
+
+/// Whether a file may be attached now, as far as can be said before reading it.
+///
+/// # Errors
+/// Those of [`Act::attach`], but for [`Code::AlreadyExists`].
+pub fn check_attach(book: &Book, subject: SubjectId, taken_at: Option<&str>) -> Result<(), Error> {
+    check_time(taken_at)?;
+    latest(book, subject).map(|_| ())
 }
 
 fn check_code(name: &str, code: &str) -> Result<(), Error> {

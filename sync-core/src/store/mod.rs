@@ -53,6 +53,8 @@ pub enum Space {
     Item = 3,
     /// A receipt, by the hash of its text.
     Receipt = 4,
+    /// How a file's upload stands, by the file's sealed name.
+    Upload = 5,
 }
 
 /// Key in [`Space::State`] of the journal that new entries go to. Salvage

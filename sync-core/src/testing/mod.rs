@@ -1,5 +1,6 @@
 //! A device and a server for tests: everything follows from a seed.
 
+mod evidence;
 mod server;
 
 use std::{
@@ -8,13 +9,15 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub(crate) use evidence::DyingFiles;
 use protocol::jose::{Signer, SoftwareKey};
-pub(crate) use server::{FakeServer, Fault};
+pub(crate) use server::{FakeServer, Fault, problem};
 use uuid::Uuid;
 
 use crate::{
     client::{Client, Parts, Vault},
     error::Error,
+    evidence::MemoryFiles,
     host::{Environment, Now},
     seal::DataKey,
     store::{Batch, MemoryStore, Record, Row, Space, Store, StoreError},
@@ -108,6 +111,7 @@ impl Vault for FakeVault {
 pub(crate) struct World {
     pub(crate) server: Rc<FakeServer>,
     pub(crate) store: MemoryStore,
+    pub(crate) files: MemoryFiles,
     pub(crate) vault: FakeVault,
     pub(crate) env: Rc<FakeEnv>,
     pub(crate) client: Client,
@@ -116,16 +120,18 @@ pub(crate) struct World {
 impl World {
     /// A device that has not been enrolled.
     pub(crate) fn new(seed: u64) -> Self {
-        let (server, store, vault) = (
+        let (server, store, files, vault) = (
             FakeServer::new(),
             MemoryStore::default(),
+            MemoryFiles::default(),
             FakeVault::default(),
         );
         let env = Rc::new(FakeEnv::new(seed));
-        let client = Self::client(&server, &store, &vault, &env).expect("opens");
+        let client = Self::client(&server, &store, &files, &vault, &env).expect("opens");
         Self {
             server,
             store,
+            files,
             vault,
             env,
             client,
@@ -147,11 +153,13 @@ impl World {
     pub(crate) fn client(
         server: &Rc<FakeServer>,
         store: &MemoryStore,
+        files: &MemoryFiles,
         vault: &FakeVault,
         env: &Rc<FakeEnv>,
     ) -> Result<Client, Error> {
         block_on(Client::open(Parts {
             store: Box::new(store.clone()),
+            files: Box::new(files.clone()),
             transport: Box::new(server.clone()),
             vault: Box::new(vault.clone()),
             environment: env.clone(),
@@ -161,8 +169,14 @@ impl World {
 
     /// Kills the program and starts it again.
     pub(crate) fn restart(&mut self) {
-        self.client =
-            Self::client(&self.server, &self.store, &self.vault, &self.env).expect("opens");
+        self.client = Self::client(
+            &self.server,
+            &self.store,
+            &self.files,
+            &self.vault,
+            &self.env,
+        )
+        .expect("opens");
     }
 }
 

@@ -14,7 +14,7 @@ use protocol::{
     enrolment::{self, Invitation, Proof},
     entry::{At, DEVICE_TYP, Draft, Kind, Link, SdJwt},
     exchange::{self, Item, Outcome, OutcomeKind},
-    ids::{DeviceId, EntryHash, EpochId, MissionId, SubjectId, UserId},
+    ids::{DeviceId, EntryHash, EpochId, FileHash, MissionId, SubjectId, UserId},
     jose::{Jws, PublicKey, Signer, SoftwareKey},
     ledger,
     problem::Problem,
@@ -24,7 +24,7 @@ use serde_json::{Map, json};
 use uuid::Uuid;
 
 use super::ELECTION_DAY;
-use crate::transport::{Answer, Call, Transport, Unreachable};
+use crate::transport::{Answer, Call, Method, Transport, Unreachable};
 
 /// What goes wrong with one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,10 @@ pub(crate) enum Fault {
     Slot(u32),
     /// The body is too large for it.
     TooLarge,
+    /// Of a part of a file so many bytes are stored; the answer is lost.
+    Cut(usize),
+    /// This status, as tus has it, and nothing else.
+    Bare(u16),
 }
 
 /// An outcome, its code, and whether the place is taken twice.
@@ -73,7 +77,21 @@ pub(crate) struct FakeServer {
     pub(crate) clock: Cell<i64>,
     pub(crate) page: Cell<usize>,
     other_key: Cell<bool>,
+    /// Files, as far as they came.
+    pub(crate) evidence: RefCell<BTreeMap<FileHash, Vec<u8>>>,
+    /// Whether whole files are called durable.
+    pub(crate) durable: Cell<bool>,
+    /// Files whose entry is in quarantine.
+    pub(crate) waits: RefCell<BTreeSet<FileHash>>,
+    /// Bytes that came in parts of files.
+    pub(crate) part_bytes: Cell<u64>,
+    /// Done at each part, before it is answered: its number is given.
+    pub(crate) at_part: RefCell<Option<Hook>>,
+    pub(crate) parts: Cell<usize>,
 }
+
+/// What a test does in the middle of an upload.
+pub(crate) type Hook = Box<dyn Fn(usize)>;
 
 impl FakeServer {
     pub(crate) fn new() -> Rc<Self> {
@@ -93,6 +111,12 @@ impl FakeServer {
             clock: Cell::new(ELECTION_DAY / 1_000_000),
             page: Cell::new(100),
             other_key: Cell::new(false),
+            evidence: RefCell::default(),
+            durable: Cell::new(false),
+            waits: RefCell::default(),
+            part_bytes: Cell::new(0),
+            at_part: RefCell::default(),
+            parts: Cell::new(0),
         })
     }
 
@@ -159,7 +183,7 @@ impl FakeServer {
         entry.hash()
     }
 
-    fn time(&self) -> String {
+    pub(super) fn time(&self) -> String {
         crate::host::rfc3339(self.clock.get() * 1_000_000)
     }
 
@@ -384,12 +408,15 @@ pub(crate) fn problem(status: u16, code: Code) -> Answer {
 
 #[async_trait(?Send)]
 impl Transport for Rc<FakeServer> {
-    async fn post(&self, call: Call) -> Result<Answer, Unreachable> {
+    async fn send(&self, call: Call) -> Result<Answer, Unreachable> {
         let path = call
             .url
             .strip_prefix("https://server.test")
             .expect("its own address");
-        self.calls.borrow_mut().push(path.to_owned());
+        self.calls.borrow_mut().push(match call.method {
+            Method::Post => path.to_owned(),
+            method => format!("{method:?} {path}"),
+        });
         let fault = self.faults.borrow_mut().pop_front().flatten();
         let lost = |connected| {
             Err(Unreachable {
@@ -405,6 +432,13 @@ impl Transport for Rc<FakeServer> {
                     status: 200,
                     content_type: "text/html".into(),
                     body,
+                    ..Answer::default()
+                });
+            }
+            Some(Fault::Bare(status)) => {
+                return Ok(Answer {
+                    status,
+                    tus_resumable: "1.0.0".into(),
                     ..Answer::default()
                 });
             }
@@ -426,6 +460,15 @@ impl Transport for Rc<FakeServer> {
             call.body
         };
         let token = call.headers.contains(&("authorization", "Bearer T".into()));
+        if let Some(file) = path.strip_prefix("/v1/evidence/") {
+            assert!(token, "evidence needs a token");
+            let file = file.parse().expect("a hash");
+            let answer = self.evidence(call.method, file, &call.headers, &body, fault);
+            return match fault {
+                Some(Fault::LostAnswer | Fault::Cut(_)) => lost(true),
+                _ => Ok(answer),
+            };
+        }
         let answer = match path {
             "/v1/enrolments" => self.enrol(&serde_json::from_slice(&body).expect("a request")),
             "/v1/exchange" => self.exchange(

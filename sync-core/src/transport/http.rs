@@ -9,7 +9,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
-use super::{Answer, Call, Transport, Unreachable, wire};
+use super::{Answer, Call, Method, Transport, Unreachable, wire};
 
 /// How to connect.
 #[derive(Clone, Debug)]
@@ -117,19 +117,27 @@ pub(crate) fn is_allowed_origin(origin: &str) -> bool {
 
 #[async_trait(?Send)]
 impl Transport for HttpTransport {
-    async fn post(&self, call: Call) -> Result<Answer, Unreachable> {
+    async fn send(&self, call: Call) -> Result<Answer, Unreachable> {
         let url = url::Url::parse(&call.url).map_err(|error| refused(error.to_string()))?;
         let local = is_local(&url);
         if url.scheme() != "https" && !local {
             return Err(refused("plain HTTP is allowed to this machine only".into()));
         }
         let client = if local { &self.local } else { &self.client };
-        let mut request = client.post(url).body(call.body);
+        let method = match call.method {
+            Method::Post => reqwest::Method::POST,
+            Method::Head => reqwest::Method::HEAD,
+            Method::Patch => reqwest::Method::PATCH,
+        };
+        let mut request = client.request(method, url);
+        if call.method != Method::Head {
+            request = request.body(call.body);
+        }
         for (name, value) in call.headers {
             request = request.header(name, value);
         }
         let mut response = request.send().await.map_err(|error| unreachable(&error))?;
-        let header = |name: header::HeaderName| {
+        let header = |name: &str| {
             let value = response
                 .headers()
                 .get(name)
@@ -138,9 +146,13 @@ impl Transport for HttpTransport {
         };
         let mut answer = Answer {
             status: response.status().as_u16(),
-            content_type: header(header::CONTENT_TYPE),
-            content_encoding: header(header::CONTENT_ENCODING),
-            retry_after: header(header::RETRY_AFTER),
+            content_type: header(header::CONTENT_TYPE.as_str()),
+            content_encoding: header(header::CONTENT_ENCODING.as_str()),
+            retry_after: header(header::RETRY_AFTER.as_str()),
+            tus_resumable: header("tus-resumable"),
+            upload_offset: header("upload-offset"),
+            upload_length: header("upload-length"),
+            evidence_durable: header(protocol::evidence::DURABLE),
             body: Vec::new(),
         };
         while let Some(chunk) = response
@@ -220,11 +232,12 @@ mod tests {
     async fn plain_http_leaves_no_machine() {
         let transport = HttpTransport::new(&HttpOptions::default()).expect("sets up");
         let call = Call {
+            method: Method::Post,
             url: "http://example.org/v1/exchange".into(),
             headers: Vec::new(),
             body: Vec::new(),
         };
-        assert!(!transport.post(call).await.expect_err("refuses").connected);
+        assert!(!transport.send(call).await.expect_err("refuses").connected);
     }
 
     /// Answers each connection with these bytes and closes it; tells what came.
@@ -256,6 +269,7 @@ mod tests {
 
     fn call(origin: &str) -> Call {
         Call {
+            method: Method::Post,
             url: format!("{origin}/v1/exchange"),
             headers: vec![
                 ("content-type", "application/json".into()),
@@ -275,23 +289,24 @@ mod tests {
             b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\nconnection: close\r\n\r\ncut off".to_vec(),
         ]);
         let transport = HttpTransport::new(&HttpOptions::default()).expect("sets up");
-        let answer = transport.post(call(&origin)).await.expect("answers");
+        let answer = transport.send(call(&origin)).await.expect("answers");
         let expected = Answer {
             status: 503,
             content_type: "application/problem+json".into(),
             content_encoding: "gzip".into(),
             retry_after: "9".into(),
             body: b"abc".to_vec(),
+            ..Answer::default()
         };
         assert_eq!(answer, expected, "undecoded and unjudged");
         assert_eq!(
-            transport.post(call(&origin)).await.expect("answers").status,
+            transport.send(call(&origin)).await.expect("answers").status,
             307,
             "not followed"
         );
         assert!(
             transport
-                .post(call(&origin))
+                .send(call(&origin))
                 .await
                 .expect_err("cut off")
                 .connected
@@ -313,7 +328,7 @@ mod tests {
         endless.resize(endless.len() + length, b'x');
         let (origin, server) = serve(vec![endless]);
         let transport = HttpTransport::new(&HttpOptions::default()).expect("sets up");
-        let error = transport.post(call(&origin)).await.expect_err("too large");
+        let error = transport.send(call(&origin)).await.expect_err("too large");
         assert_eq!(error.message, "the answer is too large");
         server.join().expect("ends");
     }
@@ -323,7 +338,7 @@ mod tests {
         let transport = HttpTransport::new(&HttpOptions::default()).expect("sets up");
         assert!(
             !transport
-                .post(call("http://127.0.0.1:1"))
+                .send(call("http://127.0.0.1:1"))
                 .await
                 .expect_err("refused")
                 .connected

@@ -1,19 +1,36 @@
 //! HTTP, and nothing of it anywhere else.
 //!
-//! A [`Transport`] posts one call and hands back what came, unjudged: reqwest on
-//! desktops and Android, the platform's own client elsewhere. [`wire`] makes the
-//! calls and tells this server's answers from everybody else's.
+//! A [`Transport`] makes one call and hands back what came, unjudged: reqwest on
+//! desktops and Android, the platform's own client elsewhere. [`wire`] and [`tus`]
+//! make the calls and tell this server's answers from everybody else's.
 
 mod http;
+pub mod tus;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 pub(crate) use http::is_allowed_origin;
 pub use http::{HttpOptions, HttpTransport};
 
-/// A POST.
+/// What a call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `POST`.
+    Post,
+    /// `HEAD`.
+    Head,
+    /// `PATCH`.
+    Patch,
+}
+
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
+    /// What it does.
+    pub method: Method,
     /// Where to.
     pub url: String,
     /// Headers, names in lower case.
@@ -33,6 +50,14 @@ pub struct Answer {
     pub content_encoding: String,
     /// `Retry-After`.
     pub retry_after: String,
+    /// `Tus-Resumable`.
+    pub tus_resumable: String,
+    /// `Upload-Offset`.
+    pub upload_offset: String,
+    /// `Upload-Length`.
+    pub upload_length: String,
+    /// `Evidence-Durable`.
+    pub evidence_durable: String,
     /// The body, still encoded.
     pub body: Vec<u8>,
 }
@@ -47,13 +72,13 @@ pub struct Unreachable {
     pub connected: bool,
 }
 
-/// Posts one call. Never follows a redirect, never retries, bounds time and
+/// Makes one call. Never follows a redirect, never retries, bounds time and
 /// size, and uses no plain HTTP beyond the machine itself.
 #[async_trait(?Send)]
 pub trait Transport {
-    /// Posts.
+    /// Makes the call.
     ///
     /// # Errors
     /// [`Unreachable`] when no whole answer came.
-    async fn post(&self, call: Call) -> Result<Answer, Unreachable>;
+    async fn send(&self, call: Call) -> Result<Answer, Unreachable>;
 }

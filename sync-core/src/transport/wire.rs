@@ -9,7 +9,7 @@ use protocol::{assertion, enrolment, exchange, problem};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Answer, Call, Unreachable};
+use super::{Answer, Call, Method, Unreachable};
 use crate::engine::{Failure, TokenGrant};
 
 /// Bodies below this gain nothing from gzip.
@@ -37,7 +37,12 @@ fn json(url: String, body: Vec<u8>) -> Call {
         headers.push(("content-encoding", "gzip".to_owned()));
         body = packed;
     }
-    Call { url, headers, body }
+    Call {
+        method: Method::Post,
+        url,
+        headers,
+        body,
+    }
 }
 
 fn gzip(body: &[u8]) -> Option<Vec<u8>> {
@@ -134,40 +139,55 @@ pub fn read_token(answer: Result<Answer, Unreachable>) -> Result<TokenGrant, Fai
     })
 }
 
-fn read<T: DeserializeOwned>(answer: Result<Answer, Unreachable>) -> Result<T, Failure> {
-    let answer = answer.map_err(|Unreachable { message, connected }| Failure::Network {
-        message,
-        connected,
+/// Nothing came back.
+pub(super) fn unreachable(none: Unreachable) -> Failure {
+    Failure::Network {
+        message: none.message,
+        connected: none.connected,
         status: None,
-    })?;
-    let media_type = answer
-        .content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
+    }
+}
+
+fn media_type(answer: &Answer) -> &str {
+    let media_type = answer.content_type.split(';').next();
+    media_type.unwrap_or_default().trim()
+}
+
+fn read<T: DeserializeOwned>(answer: Result<Answer, Unreachable>) -> Result<T, Failure> {
+    let answer = answer.map_err(unreachable)?;
+    let media_type = media_type(&answer);
     if answer.status == 200 && media_type.eq_ignore_ascii_case(exchange::MEDIA_TYPE) {
         let body =
             decode(&answer).ok_or_else(|| foreign(200, "an answer that cannot be decoded"))?;
         return serde_json::from_slice(&body)
             .map_err(|_| foreign(200, "an answer of another form"));
     }
-    if answer.status >= 400 && media_type.eq_ignore_ascii_case(problem::MEDIA_TYPE) {
-        let problem =
-            decode(&answer).and_then(|body| serde_json::from_slice::<problem::Problem>(&body).ok());
-        if let Some(problem) = problem.filter(|problem| problem.kind.starts_with(PROBLEM_PREFIX)) {
-            return Err(Failure::Problem {
-                status: answer.status,
-                code: problem.code,
-                detail: problem.detail,
-                retry_after: retry_after(&answer),
-            });
-        }
+    Err(problem_of(&answer).unwrap_or_else(|| stranger(answer.status)))
+}
+
+/// The server's own refusal, if it is one.
+pub(super) fn problem_of(answer: &Answer) -> Option<Failure> {
+    if answer.status < 400 || !media_type(answer).eq_ignore_ascii_case(problem::MEDIA_TYPE) {
+        return None;
     }
-    Err(foreign(
-        answer.status,
-        &format!("something else answered with HTTP status {}", answer.status),
-    ))
+    let problem: problem::Problem = serde_json::from_slice(&decode(answer)?).ok()?;
+    problem
+        .kind
+        .starts_with(PROBLEM_PREFIX)
+        .then(|| Failure::Problem {
+            status: answer.status,
+            code: problem.code,
+            detail: problem.detail,
+            retry_after: retry_after(answer),
+        })
+}
+
+/// Somebody else answered.
+pub(super) fn stranger(status: u16) -> Failure {
+    foreign(
+        status,
+        &format!("something else answered with HTTP status {status}"),
+    )
 }
 
 fn foreign(status: u16, message: &str) -> Failure {
@@ -178,8 +198,8 @@ fn foreign(status: u16, message: &str) -> Failure {
     }
 }
 
-fn retry_after(answer: &Answer) -> Option<u32> {
-    let asks = matches!(answer.status, 429 | 503);
+pub(super) fn retry_after(answer: &Answer) -> Option<u32> {
+    let asks = matches!(answer.status, 429 | 503 | 507);
     // The other form, a date, says nothing to a device whose clock may be wrong.
     asks.then(|| {
         answer

@@ -1,7 +1,11 @@
 //! Bad networks, restarts at every step, and random walks: nothing filed is ever
 //! lost, and the ledger holds it once.
 
-use std::{cell::Cell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use proptest::prelude::*;
 use protocol::{
@@ -10,6 +14,7 @@ use protocol::{
     ids::{EntryHash, SubjectId},
 };
 
+use super::files::bytes;
 use crate::{
     Client,
     client::{NewReport, Parts},
@@ -133,6 +138,7 @@ fn killed_at_every_write_nothing_is_lost_or_doubled() {
             while step < 8 {
                 let Ok(client) = block_on(Client::open(Parts {
                     store: Box::new(store.clone()),
+                    files: Box::new(world.files.clone()),
                     transport: Box::new(world.server.clone()),
                     vault: Box::new(world.vault.clone()),
                     environment: world.env.clone(),
@@ -203,12 +209,13 @@ enum Act {
     File,
     Amend(usize),
     Withdraw(usize),
+    Attach(usize, u8),
     Decide(usize, &'static str),
     Sync(Vec<Option<Fault>>),
     Restart,
     Verdict(usize, OutcomeKind, bool),
     Poison(usize),
-    RestoreBackup(usize),
+    RestoreBackup(usize, bool),
     Wait(u32),
 }
 
@@ -223,6 +230,9 @@ fn fault() -> impl Strategy<Value = Option<Fault>> {
         1 => Just(Some(Fault::ForgedReceipt)),
         1 => Just(Some(Fault::TooLarge)),
         1 => Just(Some(Fault::Slot(3))),
+        2 => (0_usize..70_000).prop_map(|bytes| Some(Fault::Cut(bytes))),
+        2 => prop::sample::select(vec![400, 401, 403, 404, 413, 429, 460, 500, 503, 507])
+            .prop_map(|status| Some(Fault::Bare(status))),
         1 => Just(Some(Fault::Problem(400, Code::MalformedJson))),
         1 => Just(Some(Fault::Problem(401, Code::TokenExpired))),
         1 => Just(Some(Fault::Problem(500, Code::Internal))),
@@ -246,12 +256,13 @@ fn act() -> impl Strategy<Value = Act> {
         6 => Just(Act::File),
         3 => any::<usize>().prop_map(Act::Amend),
         1 => any::<usize>().prop_map(Act::Withdraw),
+        3 => (any::<usize>(), 0_u8..4).prop_map(|(at, seed)| Act::Attach(at, seed)),
         2 => (any::<usize>(), to).prop_map(|(at, to)| Act::Decide(at, to)),
-        6 => prop::collection::vec(fault(), 0..6).prop_map(Act::Sync),
+        6 => prop::collection::vec(fault(), 0..8).prop_map(Act::Sync),
         1 => Just(Act::Restart),
         2 => (any::<usize>(), verdict, any::<bool>()).prop_map(|(at, kind, fork)| Act::Verdict(at, kind, fork)),
         1 => any::<usize>().prop_map(Act::Poison),
-        1 => any::<usize>().prop_map(Act::RestoreBackup),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(keep, files)| Act::RestoreBackup(keep, files)),
         1 => (0_u32..100_000).prop_map(Act::Wait),
     ]
 }
@@ -264,6 +275,7 @@ proptest! {
         let mut world = World::enrolled(seed);
         let mut reports: Vec<SubjectId> = Vec::new();
         let mut acknowledged: Vec<EntryHash> = Vec::new();
+        let mut announced = BTreeSet::new();
         let mut epoch = 1;
         for act in acts {
             let pick = |at: usize| reports.get(at % reports.len().max(1)).copied();
@@ -287,6 +299,14 @@ proptest! {
                         acknowledged.push(filed.entry);
                     }
                 }
+                Act::Attach(at, seed) => {
+                    let open = pick(at).filter(|report| !world.report(*report).withdrawn);
+                    if let Some(report) = open {
+                        let attached = world.attach(report, &bytes(seed, 70_000));
+                        acknowledged.extend(attached.entry);
+                        announced.insert(attached.file.sha256);
+                    }
+                }
                 Act::Decide(at, to) => {
                     if let Some(report) = pick(at) {
                         world.server.decide(report, to, None);
@@ -308,8 +328,11 @@ proptest! {
                         world.server.poison.borrow_mut().insert(*hash);
                     }
                 }
-                Act::RestoreBackup(keep) => {
+                Act::RestoreBackup(keep, files) => {
                     epoch += 1;
+                    if files {
+                        world.server.evidence.borrow_mut().clear();
+                    }
                     let length = world.server.ledger.borrow().len();
                     world.server.restore_backup(keep % (length + 1), epoch);
                 }
@@ -328,12 +351,16 @@ proptest! {
         world.server.poison.borrow_mut().clear();
         let mut pending = usize::MAX;
         for _ in 0..20 {
-            pending = world.sync().pending;
+            let report = world.sync();
+            pending = report.pending + report.files_pending;
             if pending == 0 {
                 break;
             }
         }
         prop_assert_eq!(pending, 0);
+        for file in &announced {
+            prop_assert!(world.server.has_file(file));
+        }
         check(&world, &acknowledged);
     }
 }
