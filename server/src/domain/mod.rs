@@ -2,7 +2,9 @@
 
 pub mod accounts;
 pub mod acts;
+pub mod backup;
 pub mod enrolment;
+pub mod epoch;
 pub mod erasure;
 pub mod export;
 pub mod flags;
@@ -11,6 +13,7 @@ pub mod ingest;
 pub mod ledger;
 pub mod missions;
 pub mod rebuild;
+pub mod recovery;
 pub mod reports;
 pub mod status;
 pub mod text;

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{codes::Code, ids::JournalId};
+use protocol::{
+    codes::Code,
+    ids::{EntryHash, JournalId},
+    receipt::Receipt,
+};
 use serde::{Serialize, de::DeserializeOwned};
-use sha2::{Digest as _, Sha256};
 
 use super::Client;
 use crate::{
     engine::{Change, Command, Engine, Event, Identity, Snapshot, SyncReport, SyncState, keys},
     error::Error,
     journal::{
-        delivery::Deliveries,
+        delivery::{Deliveries, Standing},
         report::{Decision, KeptItem, sort_decisions},
     },
     seal::Place,
@@ -78,14 +81,22 @@ impl Client {
         Ok(Deliveries { by_hash, epoch })
     }
 
-    /// The coordinators' decisions, in the ledger's order.
+    /// The coordinators' decisions, in the ledger's order. One that was handed
+    /// back and no longer counts is left out.
     pub(super) async fn decisions(&self) -> Result<Vec<Decision>, Error> {
         let epoch = self.sync_state().await?.epoch;
+        let deliveries = self.deliveries().await?;
+        let overtaken = |hash: &EntryHash| {
+            deliveries
+                .of(hash)
+                .is_some_and(|delivery| delivery.standing == Standing::Quarantined)
+        };
         let records = self.store.records(Space::Item).await?;
         let items = records
             .iter()
             .filter_map(|record| self.unseal::<KeptItem>(record));
         let mut decisions: Vec<Decision> = items.filter_map(|item| Decision::read(&item)).collect();
+        decisions.retain(|decision| !overtaken(&decision.hash));
         sort_decisions(&mut decisions, epoch);
         Ok(decisions)
     }
@@ -98,10 +109,17 @@ impl Client {
             .records(Space::Item)
             .await?
             .iter()
-            .filter_map(|record| <[u8; 32]>::try_from(record.key.as_slice()).ok())
-            .map(protocol::ids::EntryHash)
+            .filter_map(|record| {
+                let hash = <[u8; 32]>::try_from(record.key.as_slice()).ok()?;
+                Some((EntryHash(hash), self.unseal(record)?))
+            })
             .collect();
         let (current_journal, sync) = (self.current_journal().await?, self.sync_state().await?);
+        let receipt = match &sync.seen_receipt {
+            Some(name) => self.store.record(Space::Receipt, &name.0).await?,
+            None => None,
+        };
+        let receipt = receipt.and_then(|record| self.unseal(&record));
         let book = self.book.borrow();
         Ok(Snapshot {
             identity,
@@ -109,6 +127,7 @@ impl Client {
             heads: book.heads(),
             deliveries,
             items,
+            receipt,
             current_journal,
             sync,
             app: self.app.clone(),
@@ -135,7 +154,7 @@ impl Client {
                 }
                 Change::Item(hash, item) => self.record(Space::Item, &hash.0, &item)?,
                 Change::Receipt(compact) => {
-                    self.record(Space::Receipt, &Sha256::digest(&compact), &compact)?
+                    self.record(Space::Receipt, &Receipt::name(&compact).0, &compact)?
                 }
             });
         }

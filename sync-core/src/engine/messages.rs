@@ -123,6 +123,8 @@ pub struct SyncReport {
     pub stuck: usize,
     /// Entries that are not delivered now, the refused and the stuck included.
     pub pending: usize,
+    /// The server's own entries that it got back after its history was renewed.
+    pub returned: usize,
     /// Decisions that came.
     pub items: usize,
     /// Decisions that came without a good signature and were not believed.
@@ -152,6 +154,7 @@ impl SyncReport {
             already_stored: self.already_stored + later.already_stored,
             held: self.held + later.held,
             quarantined: self.quarantined + later.quarantined,
+            returned: self.returned + later.returned,
             items: self.items + later.items,
             items_rejected: self.items_rejected + later.items_rejected,
             new_journal: self.new_journal || later.new_journal,

@@ -15,6 +15,7 @@ mod failure;
 mod messages;
 mod plan;
 mod request;
+mod returned;
 mod state;
 
 #[cfg(test)]
@@ -34,10 +35,10 @@ use protocol::{
 };
 pub use state::{Identity, SyncState, Token, Wait, keys};
 
-use self::plan::Plan;
+use self::{plan::Plan, returned::Returned};
 use crate::{
     host::Environment,
-    journal::{Entry, delivery::Deliveries},
+    journal::{Entry, delivery::Deliveries, report::KeptItem},
 };
 
 /// All that the engine starts from, as the store holds it.
@@ -52,7 +53,9 @@ pub struct Snapshot {
     /// What became of the entries.
     pub deliveries: Deliveries,
     /// Decisions held already.
-    pub items: BTreeSet<EntryHash>,
+    pub items: BTreeMap<EntryHash, KeptItem>,
+    /// The receipt that [`SyncState::seen`] is from.
+    pub receipt: Option<String>,
     /// The journal that new entries go to, if one is open.
     pub current_journal: Option<JournalId>,
     /// The state of syncing.
@@ -68,6 +71,8 @@ pub struct Engine {
     out: VecDeque<Command>,
     asked: Option<Goal>,
     run: Option<Run>,
+    /// What is handed back, as of the last plan.
+    returned: BTreeMap<EntryHash, Returned>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +100,10 @@ struct Run {
     cursor_reset: bool,
     news_read: bool,
     pages: u32,
+    /// A receipt to hand in with the next exchange.
+    proof: Option<String>,
+    /// It was handed in because the server asked.
+    proven: bool,
 }
 
 /// The request under way.
@@ -133,6 +142,7 @@ impl Engine {
             out: VecDeque::new(),
             asked: None,
             run: None,
+            returned: BTreeMap::new(),
         }
     }
 
@@ -188,10 +198,10 @@ impl Engine {
             return self.snapshot.identity.refused.is_none();
         }
         let deliveries = &self.snapshot.deliveries;
-        self.snapshot
-            .entries
-            .iter()
-            .any(|entry| deliveries.of(&entry.hash).is_none())
+        let waits = |hash| deliveries.of(hash).is_none();
+        let entries = self.snapshot.entries.iter();
+        entries.map(|entry| &entry.hash).any(waits)
+            || returned::find(&self.snapshot).keys().any(waits)
     }
 
     fn start(&mut self, goal: Goal, explicit: bool, env: &dyn Environment) {
@@ -210,14 +220,19 @@ impl Engine {
             cursor_reset: false,
             news_read: false,
             pages: PAGES,
+            proof: None,
+            proven: false,
         });
         self.go_on(env);
     }
 
-    fn plan(&self, skip: &BTreeSet<EntryHash>, bytes: usize) -> Plan {
+    fn plan(&mut self, skip: &BTreeSet<EntryHash>, bytes: usize) -> Plan {
         let bytes = bytes.clamp(plan::BATCH_BYTES_LEAST, plan::BATCH_BYTES);
+        self.returned = returned::find(&self.snapshot);
+        let returned = returned::in_order(&self.returned);
         Plan::new(
             &self.snapshot.entries,
+            &returned,
             &self.snapshot.deliveries,
             skip,
             bytes,
@@ -233,11 +248,14 @@ impl Engine {
         if run.goal == Goal::Enrol {
             return self.finish(None);
         }
-        let entries = &self.snapshot.entries;
+        let (entries, returned) = (&self.snapshot.entries, &self.returned);
         let batch = run.plan.next(|hash| {
             let entry = entries.iter().find(|entry| entry.hash == *hash);
-            entry.map_or(0, |entry| request::exchange_size(entry))
+            let own = entry.map(|entry| entry.sd.to_wire());
+            let wire = own.or_else(|| returned.get(hash).map(|returned| returned.wire.clone()));
+            wire.map_or(0, |wire| request::exchange_size(&wire))
         });
+        let proves = run.proof.is_some();
         let token = self.snapshot.sync.valid_token(env.now()).is_some();
         if !batch.is_empty() {
             self.send_exchange(
@@ -248,6 +266,8 @@ impl Engine {
                 },
                 env,
             );
+        } else if proves {
+            self.send_exchange(Sent::default(), env);
         } else if run.news_read || run.pages == 0 {
             self.finish(None);
         } else if token {

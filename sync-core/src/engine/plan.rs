@@ -7,6 +7,7 @@ use std::{
 };
 
 use protocol::{
+    arrange::arrange,
     entry::{Kind, Severity},
     ids::EntryHash,
     limits,
@@ -42,9 +43,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Everything that the server's present history lacks, but for `skip`.
+    /// Everything that the server's present history lacks, but for `skip`: entries,
+    /// and what is `returned` to it, each behind what it was made on.
     pub(super) fn new(
         entries: &[Rc<Entry>],
+        returned: &[(EntryHash, Option<EntryHash>)],
         deliveries: &Deliveries,
         skip: &BTreeSet<EntryHash>,
         max_bytes: usize,
@@ -72,13 +75,22 @@ impl Plan {
                 },
             }
         }
+        let mut back = Vec::new();
+        for (hash, base) in returned.iter().filter(|(hash, _)| !skip.contains(hash)) {
+            match deliveries.of(hash).map(|delivery| delivery.standing) {
+                None => back.push((*hash, *base, ())),
+                Some(Standing::Refused) => refused.push(*hash),
+                Some(_) => {}
+            }
+        }
         first.sort_by_key(|entry| (lane(entry), entry.position));
+        let first = first.into_iter().map(|entry| (entry.hash, ())).collect();
         stuck.sort_by_key(|(tries, _)| *tries);
         Self {
             parts: Vec::new(),
-            queue: first
+            queue: arrange(first, back)
                 .into_iter()
-                .map(|entry| entry.hash)
+                .map(|(hash, ())| hash)
                 .chain(refused)
                 .collect(),
             alone: stuck

@@ -3,6 +3,7 @@
 
 mod outcomes;
 mod reading;
+mod recovery;
 mod storms;
 
 use protocol::{
