@@ -176,10 +176,20 @@ impl World {
             clock: None,
             entries,
             cursor: None,
+            seen: None,
+            receipt: None,
+            returned: Vec::new(),
+            former: Vec::new(),
         };
-        let prepared =
-            ingest::prepare(&self.cache, &self.store, &request, Micros(self.now)).unwrap();
-        let (_, batch, _) = prepared.into_parts();
+        let prepared = ingest::prepare(
+            &self.cache,
+            &self.store,
+            &request,
+            Vec::new(),
+            Micros(self.now),
+        )
+        .unwrap();
+        let (_, batch, ..) = prepared.into_parts();
         let outcome = self
             .store
             .write(|conn| {
