@@ -13,3 +13,4 @@ mod matrix;
 mod operation;
 mod people;
 mod rebuilding;
+mod recovery;
