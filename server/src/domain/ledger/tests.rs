@@ -63,6 +63,7 @@ impl World {
         };
         let mission = store
             .write(|conn| {
+                missions::ensure_epoch(conn, &host)?;
                 missions::create(conn, Micros(0), MissionId(host.uuid()), &wish, "age1test")
             })
             .unwrap();
