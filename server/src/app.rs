@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use protocol::ids::EpochId;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -30,8 +29,6 @@ pub struct App {
     pub store: Store,
     /// The keys.
     pub keys: Arc<Keys>,
-    /// The history that this database tells.
-    pub epoch: EpochId,
     /// Devices' keys seen lately.
     pub device_keys: DeviceKeys,
     /// Takes verified entries and makes them durable.
@@ -52,7 +49,7 @@ impl App {
         let keys = Arc::new(Keys::load(&config.keys_folder())?);
         let mut store = Store::open(&config.database()?, config.database_connections)?;
         store.checkpoint_in_background()?;
-        let epoch = store.write(|conn| missions::ensure_epoch(conn, &host))?;
+        store.write(|conn| missions::ensure_epoch(conn, &host))?;
         let batcher = Batcher::new(store.clone(), host.clone(), config.evidence_quota);
         let evidence = Evidence::open(&config, store.clone(), host.clone())?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -61,7 +58,6 @@ impl App {
             host,
             store,
             keys,
-            epoch,
             device_keys: DeviceKeys::default(),
             batcher,
             evidence,

@@ -125,6 +125,59 @@ impl Keys {
         Ok(keys)
     }
 
+    /// The files of the folder, each by its path in it, with what it says.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn files(&self) -> Result<Vec<(String, Zeroizing<String>)>> {
+        let mut files = Vec::new();
+        for folder in ["", "tokens", "missions"] {
+            let path = self.folder.join(folder);
+            if folder == "missions" && !path.exists() {
+                continue;
+            }
+            for file in fs::read_dir(&path).map_err(Error::io(&path))? {
+                let path = file.map_err(Error::io(&path))?.path();
+                let known = path
+                    .extension()
+                    .is_some_and(|ending| ending == "json" || ending == "age");
+                if let (true, Ok(name)) = (known, path.strip_prefix(&self.folder)) {
+                    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+                    files.push((name.to_string_lossy().into_owned(), Zeroizing::new(text)));
+                }
+            }
+        }
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(files)
+    }
+
+    /// Writes the files of another server's folder into a new one.
+    ///
+    /// # Errors
+    /// A name that is not of such a folder; a file that cannot be written.
+    pub fn write_files(folder: &Path, files: &[(String, Zeroizing<String>)]) -> Result<()> {
+        create_private_dir(folder)?;
+        create_private_dir(&folder.join("tokens"))?;
+        create_private_dir(&folder.join("missions"))?;
+        for (name, text) in files {
+            let plain =
+                |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains('/');
+            let sound = match name.split_once('/') {
+                Some(("tokens" | "missions", file)) => plain(file),
+                Some(_) => false,
+                None => plain(name),
+            };
+            if !sound {
+                return Err(Error::refused(
+                    Code::DataFolderInvalid,
+                    format!("`{name}` is not a file of a folder of keys"),
+                ));
+            }
+            write_private(&folder.join(name), text.as_bytes())?;
+        }
+        sync_dir(folder)
+    }
+
     /// Reads the token keys again: another process may have rotated them.
     ///
     /// # Errors

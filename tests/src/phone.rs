@@ -342,6 +342,10 @@ impl Phone {
             }),
             entries: entries.iter().map(|entry| entry.to_wire()).collect(),
             cursor: None,
+            seen: None,
+            receipt: None,
+            returned: Vec::new(),
+            former: Vec::new(),
         }
     }
 

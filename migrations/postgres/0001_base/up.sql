@@ -72,6 +72,32 @@ CREATE INDEX entries_journal ON entries (journal, seq, mission);
 CREATE INDEX entries_waiting ON entries (mission, number) WHERE standing <> 'applied';
 CREATE INDEX entries_held ON entries (base, mission) WHERE standing = 'held';
 
+-- register: histories that ended ------------------------------------------------
+-- One row a mission when the server was restored from a backup, or found that its
+-- database had been put back: what is known of the history that ended then.
+CREATE TABLE ended_histories (
+    mission INTEGER NOT NULL REFERENCES missions (no),
+    epoch BYTEA NOT NULL CHECK (length(epoch) = 16),
+    ended_at BIGINT NOT NULL,
+    reason TEXT NOT NULL CHECK (reason IN ('restored', 'rolled_back')),
+    -- when the backup was made
+    backup_at BIGINT,
+    -- the last ledger number that was kept
+    kept BIGINT NOT NULL,
+    -- the highest that a receipt of the server's own proves
+    known BIGINT NOT NULL,
+    PRIMARY KEY (mission, epoch)
+);
+
+-- Which entry had a number of a history that ended, as phones say.
+CREATE TABLE former_numbers (
+    mission INTEGER NOT NULL,
+    epoch BYTEA NOT NULL,
+    number BIGINT NOT NULL,
+    hash BYTEA NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (mission, epoch, number)
+);
+
 -- registers of a mission ------------------------------------------------------
 CREATE TABLE registers (
     mission INTEGER NOT NULL REFERENCES missions (no),

@@ -15,17 +15,21 @@ use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt as _;
 use protocol::{
     codes::Code,
+    entry::Seen,
     exchange::{Lane, Request, Response},
     limits,
     problem::Problem,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Api, error::ApiError};
 use crate::{
     app::App,
     auth::{self, Caller, Subject},
     domain::{
+        acts::MissionRef,
         admission::Later,
+        epoch,
         ingest::{self, Committed},
     },
     error::{Error, Result},
@@ -61,27 +65,41 @@ pub(crate) async fn exchange(
         .await
         .map_err(|_| Error::refused(Code::Overloaded, "the server is stopping"))?;
     let shared = app.clone();
-    let (prepared, cursor) = web::block(move || {
-        let _turn = turn;
+    let ready = web::block(move || {
         let request = parse(&body, gzip)?;
-        let prepared = ingest::prepare(
-            &shared.device_keys,
-            &shared.store,
-            &request,
-            shared.host.now(),
-        )?;
-        Ok::<_, Error>((prepared, request.cursor))
+        ingest::check_form(&request)?;
+        let (keys, store) = (&shared.keys, &shared.store);
+        if let Some(receipt) = &request.receipt {
+            epoch::hear(store, &shared.host, &keys.receipt_public, receipt)?;
+        }
+        let returned = ingest::check_returned(&keys.receipt_public, store, &request.returned)?;
+        if returned.iter().any(ingest::Returned::is_enrolment) {
+            return Ok(Ready::Enrol(request, returned, turn));
+        }
+        verify(&shared, request, returned)
     })
     .await
     .map_err(|_| Error::Internal("verifying was cancelled".into()))??;
-    let (mission, batch, order) = prepared.into_parts();
+    let (prepared, cursor, seen) = match ready {
+        Ready::Commit(prepared, cursor, seen) => (*prepared, cursor, seen),
+        Ready::Enrol(request, returned, turn) => {
+            enrol_again(&app, &returned).await?;
+            let shared = app.clone();
+            let ready = web::block(move || {
+                let _turn = turn;
+                verify(&shared, request, returned)
+            })
+            .await
+            .map_err(|_| Error::Internal("verifying was cancelled".into()))??;
+            let Ready::Commit(prepared, cursor, seen) = ready else {
+                return Err(Error::Internal("an exchange was not verified".into()).into());
+            };
+            (*prepared, cursor, seen)
+        }
+    };
+    let (mission, batch, order, known) = prepared.into_parts();
     let committed: Option<Committed> = match mission {
-        Some(mission) if !batch.entries.is_empty() => Some(
-            app.batcher
-                .submit(mission, batch)?
-                .await
-                .map_err(|_| Error::Internal("the committing thread is gone".into()))??,
-        ),
+        Some(mission) if !batch.entries.is_empty() => Some(commit(&app, mission, batch).await?),
         _ => None,
     };
     let mut response = ingest::answer(
@@ -89,7 +107,7 @@ pub(crate) async fn exchange(
         mission,
         committed,
         &app.keys.receipt,
-        app.epoch,
+        known,
         app.host.now(),
     )?;
     if let Some(header) = request.headers().get(AUTHORIZATION) {
@@ -98,7 +116,7 @@ pub(crate) async fn exchange(
             .ok()
             .and_then(|text| text.strip_prefix("Bearer "))
             .map(str::to_owned);
-        response = add_news(&app, bearer, cursor, response).await?;
+        response = add_news(&app, bearer, cursor, seen, response).await?;
     }
     if api.admission().is_pressed() {
         let Later(seconds) = api.admission().later(Lane::News, app.host.now());
@@ -107,11 +125,57 @@ pub(crate) async fn exchange(
     Ok(HttpResponse::Ok().json(response))
 }
 
+/// How far a request is.
+enum Ready {
+    /// Enrolments that it hands back come first.
+    Enrol(Request, Vec<ingest::Returned>, OwnedSemaphorePermit),
+    /// Verified; its cursor, and what the phone has seen.
+    Commit(Box<ingest::Prepared>, Option<String>, Option<Seen>),
+}
+
+fn verify(app: &App, request: Request, returned: Vec<ingest::Returned>) -> Result<Ready> {
+    let now = app.host.now();
+    let prepared = ingest::prepare(&app.device_keys, &app.store, &request, returned, now)?;
+    Ok(Ready::Commit(
+        Box::new(prepared),
+        request.cursor,
+        request.seen,
+    ))
+}
+
+/// Puts enrolments that were handed back into the ledger, so that the entries
+/// beside them find their key.
+async fn enrol_again(app: &web::Data<App>, returned: &[ingest::Returned]) -> Result<()> {
+    for one in returned.iter().filter(|one| one.is_enrolment()) {
+        if let ingest::Returned::Own(mission, entry) = one {
+            let batch = ingest::Batch {
+                entries: vec![(**entry).clone()],
+                contacts: Vec::new(),
+                former: Vec::new(),
+            };
+            commit(app, *mission, batch).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn commit(
+    app: &web::Data<App>,
+    mission: MissionRef,
+    batch: ingest::Batch,
+) -> Result<Committed> {
+    app.batcher
+        .submit(mission, batch)?
+        .await
+        .map_err(|_| Error::Internal("the committing thread is gone".into()))?
+}
+
 /// Adds what waits for the caller, or says why the token does not open it.
 async fn add_news(
     app: &web::Data<App>,
     bearer: Option<String>,
     cursor: Option<String>,
+    seen: Option<Seen>,
     mut response: Response,
 ) -> Result<Response> {
     let Some(bearer) = bearer else {
@@ -127,6 +191,10 @@ async fn add_news(
                     scope: Some(scope),
                     ..
                 }) => {
+                    if let Some(seen) = &seen {
+                        response.receipt_wanted |=
+                            !epoch::confirms(conn, scope, response.epoch, seen)?;
+                    }
                     ingest::add_items(
                         conn,
                         scope,

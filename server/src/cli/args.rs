@@ -92,6 +92,37 @@ pub(super) enum Command {
     Config(Config),
     /// Make every table again from the ledger; no server may run meanwhile
     Rebuild,
+    /// Write database and registers to a new folder, while servers run
+    Backup(Backup),
+    /// Fill an empty data folder and database from a backup
+    Restore(Restore),
+    /// What came back after a restore, and which ledger numbers are known to be missing
+    Recovery,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// The folder to make
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(super) output: PathBuf,
+    /// Seal it to this age recipient (age1…), and put the keys in; may be given again
+    #[arg(long, value_name = "AGE")]
+    pub(super) recipient: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// The backup
+    pub(super) folder: PathBuf,
+    /// A file with an age identity, for a backup that is sealed; may be given again
+    #[arg(long, value_name = "FILE")]
+    pub(super) identity: Vec<PathBuf>,
+    /// A copy of the folder `keys`, for a backup that holds none
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) keys: Option<PathBuf>,
+    /// Only check the backup; nothing is written
+    #[arg(long)]
+    pub(super) check: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -578,6 +609,10 @@ mod tests {
             "scrutineer erasure request ID --as E --reason T",
             "scrutineer erasure approve ID --as E",
             "scrutineer keys rotate",
+            "scrutineer backup -o B --recipient age1x --data D",
+            "scrutineer restore B --identity I --keys K --data D",
+            "scrutineer restore B --check",
+            "scrutineer recovery --json",
             "scrutineer config show --json",
         ] {
             let line = line.replace("ID", id).replace("HASH", &hash);

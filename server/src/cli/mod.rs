@@ -4,10 +4,12 @@
 //! runs on them or not; only `rebuild` wants them alone.
 
 mod args;
+mod backup;
 mod export;
 #[cfg(test)]
 pub(crate) mod manual;
 mod people;
+mod recovery;
 mod reports;
 mod setup;
 
@@ -80,6 +82,9 @@ fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Keys(args::Keys::Rotate) => setup::rotate(common, &host, out),
         Command::Config(args::Config::Show) => setup::show_config(common, out),
         Command::Rebuild => setup::rebuild(common, host, out),
+        Command::Recovery => recovery::show(&Desk::open(common, host)?, out),
+        Command::Backup(wish) => backup::backup(&Desk::open(common, host)?, wish, out),
+        Command::Restore(wish) => backup::restore(common, host, &wish, out),
     }
 }
 

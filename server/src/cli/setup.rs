@@ -53,6 +53,45 @@ pub(super) fn init(common: &Common, host: &Host, out: Out) -> Result<()> {
         return Err(Error::refused(Code::AlreadyExists, detail));
     }
     make_folder(data)?;
+    write_settings(common)?;
+    let config = configuration(common)?;
+    let store = Store::open(&config.database()?, 2)?;
+    let epoch = store.write(|conn| missions::ensure_epoch(conn, host))?;
+    // The keys come last and at once: a folder that has them is complete.
+    let partial = partial_keys(data);
+    fs::remove_dir_all(&partial).ok();
+    let kid = Keys::create(&partial, host)?.receipt_kid;
+    let keys = config.keys_folder();
+    place_keys(&config)?;
+    out.answer(
+        &json!({"data": data, "receipt_key": kid, "epoch": epoch}),
+        &format!(
+            "{} is ready.\nIts keys lie in {}; keep a copy in a safe place.\n\
+             Next: scrutineer mission create --data {} --name … --election … --timezone …",
+            data.display(),
+            keys.display(),
+            data.display()
+        ),
+    )
+}
+
+/// Where keys are made ready.
+pub(super) fn partial_keys(data: &Path) -> PathBuf {
+    data.join(".keys.partial")
+}
+
+/// Puts the keys made ready in their place.
+pub(super) fn place_keys(config: &Config) -> Result<()> {
+    let keys = config.keys_folder();
+    fs::rename(partial_keys(&config.data), &keys).map_err(Error::io(&keys))?;
+    fs::File::open(&config.data)
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::io(&config.data))
+}
+
+/// Writes the configuration file of a new data folder, unless there is one.
+pub(super) fn write_settings(common: &Common) -> Result<()> {
+    let data = &common.data;
     let file = data.join("scrutineer.toml");
     if !file.exists() {
         let mut text = TOML.to_owned();
@@ -72,31 +111,10 @@ pub(super) fn init(common: &Common, host: &Host, out: Out) -> Result<()> {
         }
         keys::write_private(&file, text.as_bytes())?;
     }
-    let config = configuration(common)?;
-    let store = Store::open(&config.database()?, 2)?;
-    let epoch = store.write(|conn| missions::ensure_epoch(conn, host))?;
-    // The keys come last and at once: a folder that has them is complete.
-    let partial = data.join(".keys.partial");
-    fs::remove_dir_all(&partial).ok();
-    let kid = Keys::create(&partial, host)?.receipt_kid;
-    let keys = config.keys_folder();
-    fs::rename(&partial, &keys).map_err(Error::io(&keys))?;
-    fs::File::open(data)
-        .and_then(|folder| folder.sync_all())
-        .map_err(Error::io(data))?;
-    out.answer(
-        &json!({"data": data, "receipt_key": kid, "epoch": epoch}),
-        &format!(
-            "{} is ready.\nIts keys lie in {}; keep a copy in a safe place.\n\
-             Next: scrutineer mission create --data {} --name … --election … --timezone …",
-            data.display(),
-            keys.display(),
-            data.display()
-        ),
-    )
+    Ok(())
 }
 
-fn make_folder(data: &Path) -> Result<()> {
+pub(super) fn make_folder(data: &Path) -> Result<()> {
     use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
     if !data.exists() {
         return fs::DirBuilder::new()

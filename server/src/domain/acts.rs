@@ -166,6 +166,7 @@ pub fn admit(
         "wrong_mission",
         "subject_conflict",
         "foreign_subject",
+        "overtaken",
     ];
     if !complete
         || row

@@ -6,6 +6,7 @@
 use protocol::{
     codes::Code,
     enrolment::{Mission, Proof, Request, Response},
+    entry::{Kind, SdJwt, WireEntry},
     ids::{AccreditationId, DeviceId},
     jose::PublicKey,
 };
@@ -19,7 +20,7 @@ use crate::{
     },
     error::{Error, Result},
     keys::Keys,
-    store::{Conn, devices, enrolment as store, projections},
+    store::{Conn, devices, enrolment as store, ledger, projections},
 };
 
 /// Crockford's base32: no I, L, O, U, so that a code can be read out.
@@ -162,7 +163,24 @@ pub fn redeem(
         sealing_key: mission.sealing_key,
         epoch: missions::ensure_epoch(conn, office.host)?,
         server_time: now.rfc3339(),
+        entry: enrolment_entry(conn, row.mission, device)?,
     })
+}
+
+/// The enrolment's ledger entry, for the phone to keep.
+fn enrolment_entry(conn: &mut Conn, mission: i32, device: DeviceId) -> Result<Option<WireEntry>> {
+    let rows = ledger::of_subject(conn, mission, device.0.as_bytes())?;
+    let compact = rows
+        .iter()
+        .find(|row| row.kind == Kind::Enrol.name() && row.standing == "applied")
+        .and_then(|row| std::str::from_utf8(&row.sd_jwt).ok());
+    compact
+        .map(|compact| {
+            SdJwt::parse(compact)
+                .map(|entry| entry.to_wire())
+                .map_err(|error| Error::Internal(error.to_string()))
+        })
+        .transpose()
 }
 
 fn enrol(

@@ -3,7 +3,9 @@
 pub mod accounts;
 pub mod acts;
 pub mod admission;
+pub mod backup;
 pub mod enrolment;
+pub mod epoch;
 pub mod erasure;
 pub mod evidence;
 pub mod export;
@@ -13,6 +15,7 @@ pub mod ingest;
 pub mod ledger;
 pub mod missions;
 pub mod rebuild;
+pub mod recovery;
 pub mod reports;
 pub mod status;
 pub mod text;

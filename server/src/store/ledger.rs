@@ -184,6 +184,18 @@ pub fn by_hash(conn: &mut Conn, mission: i32, hash: &[u8]) -> Result<Option<Entr
         .optional()?)
 }
 
+/// The chain after a number.
+///
+/// # Errors
+/// The database's.
+pub fn chain(conn: &mut Conn, mission: i32, number: i64) -> Result<Option<Vec<u8>>> {
+    Ok(entries::table
+        .find((mission, number))
+        .select(entries::chain)
+        .first(conn)
+        .optional()?)
+}
+
 /// All entries about one thing, in ledger order.
 ///
 /// # Errors

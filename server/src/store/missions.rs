@@ -37,6 +37,8 @@ pub struct Mission {
 }
 
 const EPOCH: &str = "epoch";
+/// The backup that this database was last filled from.
+const RESTORED: &str = "restored_from";
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = missions)]
@@ -212,4 +214,32 @@ pub fn start_epoch(conn: &mut Conn, new: EpochId) -> Result<EpochId> {
         .on_conflict_do_nothing()
         .execute(inner))?;
     epoch(conn)?.ok_or_else(|| Error::Internal("the epoch was not kept".into()))
+}
+
+/// Notes the backup that this database was filled from.
+///
+/// # Errors
+/// The database's.
+pub fn set_restored(conn: &mut Conn, backup: Uuid) -> Result<()> {
+    diesel::delete(server_state::table.filter(server_state::name.eq(RESTORED))).execute(conn)?;
+    let added = diesel::insert_into(server_state::table)
+        .values((
+            server_state::name.eq(RESTORED),
+            server_state::value.eq(backup.to_string()),
+        ))
+        .execute(conn)?;
+    super::ledger::ensure_one(added)
+}
+
+/// Whether this database was filled from a backup, and from no other since.
+///
+/// # Errors
+/// The database's.
+pub fn is_restored_from(conn: &mut Conn, backup: Uuid) -> Result<bool> {
+    let value: Option<String> = server_state::table
+        .filter(server_state::name.eq(RESTORED))
+        .select(server_state::value)
+        .first(conn)
+        .optional()?;
+    Ok(value == Some(backup.to_string()))
 }

@@ -1,6 +1,7 @@
 //! Everything that knows diesel. One closure of [`Store::read`] or
 //! [`Store::write`] is one transaction; there is no other way to a connection.
 
+pub mod archive;
 pub mod bulk;
 mod checkpoint;
 #[expect(
@@ -24,6 +25,7 @@ pub mod objects;
 pub mod presence;
 pub mod projections;
 pub mod quarantine;
+pub mod recovery;
 pub mod registers;
 pub mod reports_query;
 #[expect(

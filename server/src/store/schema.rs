@@ -55,6 +55,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    ended_histories (mission, epoch) {
+        mission -> Integer,
+        epoch -> Binary,
+        ended_at -> BigInt,
+        reason -> Text,
+        backup_at -> Nullable<BigInt>,
+        kept -> BigInt,
+        known -> BigInt,
+    }
+}
+
+diesel::table! {
+    former_numbers (mission, epoch, number) {
+        mission -> Integer,
+        epoch -> Binary,
+        number -> BigInt,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
     registers (mission, kind, version) {
         mission -> Integer,
         kind -> Text,
@@ -277,12 +298,14 @@ diesel::allow_tables_to_appear_in_same_query!(
     categories,
     check_ins,
     devices,
+    ended_histories,
     enrolment_codes,
     entries,
     erasures,
     evidence,
     evidence_doomed,
     evidence_files,
+    former_numbers,
     inbox,
     journal_contacts,
     ledger_heads,

@@ -123,6 +123,7 @@ codes! {
     DataFolderInvalid "data_folder_invalid" Problem 400 "The data folder is missing, damaged or not initialised.";
     AlreadyExists "already_exists" Problem 409 "It exists already.";
     ServerRunning "server_running" Problem 409 "A server is running on this data; stop it first.";
+    BackupInvalid "backup_invalid" Problem 400 "The backup is incomplete, damaged or sealed to another key; nothing was changed.";
     Overloaded "overloaded" Problem 503 "The server is busy; try again after the time it names.";
     DatabaseUnavailable "database_unavailable" Problem 503 "The database cannot be reached or is full; nothing was changed.";
     Internal "internal" Problem 500 "An error of the server's own; it has been logged.";
@@ -147,6 +148,7 @@ codes! {
     ForeignSubject "foreign_subject" Quarantine 200 "Touches a report of another accreditation.";
     OverQuota "over_quota" Quarantine 200 "Announces more bytes than its accreditation may send, or a file larger than allowed.";
     SubjectConflict "subject_conflict" Quarantine 200 "Files a report under an id that is taken already.";
+    Overtaken "overtaken" Quarantine 200 "Handed back from an earlier history of the server, but no longer fits what the ledger holds; kept, and counts for nothing.";
     NotProcessable "not_processable" Quarantine 200 "The server failed to process it alone; kept for a person to look at.";
     // entries that are not stored
     BadSignature "bad_signature" Refusal 200 "The signature does not verify.";

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     encoding::from_object,
+    entry::WireEntry,
     ids::{DeviceId, EpochId, MissionId},
     jose::{Jwk, Jws, JwsError, PublicKey, SignError, Signer},
 };
@@ -117,6 +118,10 @@ pub struct Response {
     pub epoch: EpochId,
     /// The server's time, RFC 3339.
     pub server_time: String,
+    /// The enrolment's own ledger entry: kept, and handed back should the server
+    /// lose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<WireEntry>,
 }
 
 impl Proof {

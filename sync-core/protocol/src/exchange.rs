@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codes::Code,
-    entry::{At, WireEntry},
+    entry::{At, Seen, WireEntry},
     ids::{EntryHash, EpochId, JournalId},
 };
 
@@ -43,6 +43,36 @@ pub struct Request {
     /// Where the last answer's items ended; opaque.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// The ledger as the highest receipt of the present history told it: shows
+    /// a server that an older state of its database was put in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub seen: Option<Seen>,
+    /// The receipt itself (compact JWS): when the server asked for it, and once
+    /// after its history was renewed, for the history that ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
+    /// Entries that the server signed in a history that ended, handed back: the
+    /// device's enrolment and decisions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<WireEntry>))]
+    pub returned: Vec<WireEntry>,
+    /// The numbers that entries of this exchange had in a history that ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<Former>,
+}
+
+/// The number that an entry had in a history that ended, as the phone knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Former {
+    /// Which entry.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub hash: EntryHash,
+    /// That history.
+    pub epoch: EpochId,
+    /// Its ledger number there.
+    pub number: u64,
 }
 
 /// What became of one entry.
@@ -146,6 +176,9 @@ pub struct Response {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub token: Option<Code>,
+    /// The ledger does not hold what `seen` says: send the receipt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub receipt_wanted: bool,
 }
 
 /// What a request is about, so that a server that cannot serve all can choose

@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`entry`] | signed entries (SD-JWT, RFC 9901): building, parsing, verifying, reading |
-//! | [`exchange`] | the messages of `POST /v1/exchange` |
+//! | [`exchange`], [`arrange`] | the messages of `POST /v1/exchange`, and the order of what is handed back |
 //! | [`receipt`] | the server's signed statement that it holds entries |
 //! | [`enrolment`], [`assertion`] | binding a device key, and asking for a token with it |
 //! | [`ledger`] | the hash chain over a mission's entries |
@@ -15,6 +15,7 @@
 //! kept as they came and never serialised again; readers ignore what they do
 //! not know.
 
+pub mod arrange;
 pub mod assertion;
 pub mod codes;
 pub mod encoding;

@@ -1,6 +1,7 @@
 //! Receipts: the server's signed statement that its ledger holds entries.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     encoding::from_object,
@@ -79,6 +80,12 @@ impl Receipt {
         } else {
             Err(ReceiptError::Unreadable)
         }
+    }
+
+    /// The name under which a receipt is kept: the SHA-256 of its text.
+    #[must_use]
+    pub fn name(compact: &str) -> EntryHash {
+        EntryHash(Sha256::digest(compact).into())
     }
 
     /// The ledger number it states for an entry.

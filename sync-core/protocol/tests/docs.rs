@@ -124,6 +124,7 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("exchange-request", json!(messages::request())),
         ("exchange-response", json!(messages::response())),
         ("outcomes", json!(messages::outcomes())),
+        ("recovery-request", json!(messages::recovery_request())),
         ("receipt", json!(messages::receipt())),
         ("enrolment-proof", json!(messages::proof())),
         ("enrolment-request", json!(messages::enrolment_request())),

@@ -5,8 +5,8 @@ use protocol::{
     codes::Code,
     encoding::b64,
     enrolment::{self, Invitation, Proof},
-    entry::At,
-    exchange::{Directives, Item, JournalHead, Outcome, OutcomeKind, Request, Response},
+    entry::{At, Seen},
+    exchange::{Directives, Former, Item, JournalHead, Outcome, OutcomeKind, Request, Response},
     ids::{DeviceId, EntryHash, EpochId, JournalId},
     jose::Signer as _,
     ledger,
@@ -35,6 +35,33 @@ pub(crate) fn request() -> Request {
             .map(|name| sample(name).entry.to_wire())
             .to_vec(),
         cursor: Some("MTI".into()),
+        seen: Some(Seen {
+            epoch: uuid("epoch"),
+            number: receipt().head.number,
+            chain: receipt().head.chain,
+        }),
+        receipt: None,
+        returned: vec![],
+        former: vec![],
+    }
+}
+
+/// What a phone sends once the server's history has another name.
+pub(crate) fn recovery_request() -> Request {
+    let (entry, decision) = (sample("file-eddsa").entry, sample("decide-question").entry);
+    let former = |hash, number| Former {
+        hash,
+        epoch: EpochId(uuid("epoch")),
+        number,
+    };
+    Request {
+        entries: vec![entry.to_wire()],
+        cursor: None,
+        seen: None,
+        receipt: Some(receipt().sign(&key("server")).expect("signs")),
+        returned: vec![decision.withhold(|name| name != "reason").to_wire()],
+        former: vec![former(entry.hash(), 1), former(decision.hash(), 12)],
+        ..request()
     }
 }
 
@@ -133,6 +160,7 @@ pub(crate) fn response() -> Response {
             spread: Some(60),
         },
         token: Some(Code::TokenExpired),
+        receipt_wanted: true,
     }
 }
 
@@ -145,6 +173,7 @@ pub(crate) fn empty_response() -> Response {
         more: false,
         directives: Directives::default(),
         token: None,
+        receipt_wanted: false,
         ..response()
     }
 }
@@ -188,6 +217,7 @@ pub(crate) fn enrolment_response() -> enrolment::Response {
         sealing_key: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".into(),
         epoch: EpochId(uuid("epoch")),
         server_time: "2024-02-06T05:00:00.000000Z".into(),
+        entry: Some(sample("enrol").entry.to_wire()),
     }
 }
 

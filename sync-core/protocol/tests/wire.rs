@@ -67,8 +67,17 @@ fn exchange_request_with_no_options() {
         clock: None,
         entries: vec![],
         cursor: None,
+        seen: None,
+        receipt: None,
+        returned: Vec::new(),
+        former: Vec::new(),
     };
     insta::assert_json_snapshot!(request);
+}
+
+#[test]
+fn exchange_request_after_a_new_history() {
+    insta::assert_json_snapshot!(messages::recovery_request());
 }
 
 #[test]

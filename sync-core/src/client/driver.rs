@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use protocol::{
     codes::Code,
-    ids::{FileHash, JournalId},
+    ids::{EntryHash, FileHash, JournalId},
+    receipt::Receipt,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use sha2::{Digest as _, Sha256};
 
 use super::{Client, KeepEvidence, SendFiles};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     evidence::shelf,
     journal::{
-        delivery::Deliveries,
+        delivery::{Deliveries, Standing},
         files::{FilesNow, Upload, Uploads},
         report::{Decision, KeptItem, sort_decisions},
     },
@@ -103,14 +103,22 @@ impl Client {
         Ok(Deliveries { by_hash, epoch })
     }
 
-    /// The coordinators' decisions, in the ledger's order.
+    /// The coordinators' decisions, in the ledger's order. One that was handed
+    /// back and no longer counts is left out.
     pub(super) async fn decisions(&self) -> Result<Vec<Decision>, Error> {
         let epoch = self.sync_state().await?.epoch;
+        let deliveries = self.deliveries().await?;
+        let overtaken = |hash: &EntryHash| {
+            deliveries
+                .of(hash)
+                .is_some_and(|delivery| delivery.standing == Standing::Quarantined)
+        };
         let records = self.store.records(Space::Item).await?;
         let items = records
             .iter()
             .filter_map(|record| self.unseal::<KeptItem>(record));
         let mut decisions: Vec<Decision> = items.filter_map(|item| Decision::read(&item)).collect();
+        decisions.retain(|decision| !overtaken(&decision.hash));
         sort_decisions(&mut decisions, epoch);
         Ok(decisions)
     }
@@ -153,10 +161,17 @@ impl Client {
             .records(Space::Item)
             .await?
             .iter()
-            .filter_map(|record| <[u8; 32]>::try_from(record.key.as_slice()).ok())
-            .map(protocol::ids::EntryHash)
+            .filter_map(|record| {
+                let hash = <[u8; 32]>::try_from(record.key.as_slice()).ok()?;
+                Some((EntryHash(hash), self.unseal(record)?))
+            })
             .collect();
         let (current_journal, sync) = (self.current_journal().await?, self.sync_state().await?);
+        let receipt = match &sync.seen_receipt {
+            Some(name) => self.store.record(Space::Receipt, &name.0).await?,
+            None => None,
+        };
+        let receipt = receipt.and_then(|record| self.unseal(&record));
         let book = self.book.borrow();
         Ok(Snapshot {
             identity,
@@ -168,6 +183,7 @@ impl Client {
             send_files: settings.files == SendFiles::Always && !options.no_files,
             drop_bytes: settings.keep_evidence == KeepEvidence::UntilDurable,
             items,
+            receipt,
             current_journal,
             sync,
             app: self.app.clone(),
@@ -198,7 +214,7 @@ impl Client {
                     self.record(Space::Upload, &*key, &upload)?
                 }
                 Change::Receipt(compact) => {
-                    self.record(Space::Receipt, &Sha256::digest(&compact), &compact)?
+                    self.record(Space::Receipt, &Receipt::name(&compact).0, &compact)?
                 }
             });
         }

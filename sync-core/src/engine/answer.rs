@@ -12,7 +12,7 @@ use protocol::{
     receipt::Receipt,
 };
 
-use super::{Change, Command, Engine, Failure, Sent, Token, TokenGrant, Waiting};
+use super::{Change, Command, Engine, Failure, Sent, SyncReport, Token, TokenGrant, Waiting};
 use crate::{
     host::{self, Environment},
     journal::{
@@ -110,11 +110,17 @@ impl Engine {
         sync.epoch = Some(response.epoch);
         self.snapshot.deliveries.epoch = sync.epoch;
         self.snapshot.uploads.epoch = sync.epoch;
+        run.proof = None;
         if new_epoch {
             sync.cursor = None;
             run.news_read = false;
             // What another history had says nothing.
             run.files = super::FilesRun::default();
+            // Tells the new history how far the one that ended went.
+            run.proof.clone_from(&self.snapshot.receipt);
+        } else if response.receipt_wanted && !run.proven {
+            run.proven = true;
+            run.proof.clone_from(&self.snapshot.receipt);
         }
 
         let outcome = self.take_outcomes(&sent, &response, &key, &mut run, &mut changes, env);
@@ -129,7 +135,10 @@ impl Engine {
             run.plan.grow();
         }
         if new_epoch {
-            // Offer again what the new history lacks; what it holds costs little.
+            // Offer again what the new history lacks; what it holds costs little. A
+            // refusal may end once it knows this device again.
+            let deliveries = &self.snapshot.deliveries;
+            run.done.retain(|hash| deliveries.is_delivered(hash));
             run.plan = self.plan(&run.done, run.plan.max_bytes());
         }
         let asked = response.directives;
@@ -187,11 +196,7 @@ impl Engine {
         });
         if let Some((compact, receipt)) = &receipt {
             changes.push(Change::Receipt((*compact).to_owned()));
-            self.snapshot.sync.seen = Some(Seen {
-                epoch: receipt.epoch.0,
-                number: receipt.head.number,
-                chain: receipt.head.chain,
-            });
+            self.see(compact, receipt);
         }
         let mut open: BTreeSet<EntryHash> = sent.hashes.iter().copied().collect();
         let mut result = Outcomes::default();
@@ -216,7 +221,12 @@ impl Engine {
             open.remove(&outcome.hash);
             result.processed += 1;
             run.done.insert(outcome.hash);
-            let delivery = self.delivery(outcome, number, &mut run.report);
+            let delivery = if self.returned.contains_key(&outcome.hash) {
+                run.report.returned += usize::from(outcome.outcome.is_delivered());
+                self.delivery(outcome, number, &mut SyncReport::default())
+            } else {
+                self.delivery(outcome, number, &mut run.report)
+            };
             self.snapshot
                 .deliveries
                 .by_hash
@@ -238,6 +248,25 @@ impl Engine {
             .filter(|hash| open.contains(hash))
             .collect();
         result
+    }
+
+    /// Remembers the highest receipt of a history: one that says less, or another
+    /// thing, does not replace the proof of what the server once confirmed.
+    fn see(&mut self, compact: &str, receipt: &Receipt) {
+        let sync = &mut self.snapshot.sync;
+        let behind = sync.seen.as_ref().is_some_and(|seen| {
+            seen.epoch == receipt.epoch.0 && seen.number >= receipt.head.number
+        });
+        if behind {
+            return;
+        }
+        sync.seen = Some(Seen {
+            epoch: receipt.epoch.0,
+            number: receipt.head.number,
+            chain: receipt.head.chain,
+        });
+        sync.seen_receipt = Some(Receipt::name(compact));
+        self.snapshot.receipt = Some(compact.to_owned());
     }
 
     /// Whether an entry stands in the journal that new entries go to.
@@ -349,13 +378,13 @@ impl Engine {
                 run.report.items_rejected += 1;
                 continue;
             };
-            let compact = entry.compact().to_owned();
-            run.report.items += usize::from(self.snapshot.items.insert(entry.hash()));
             let kept = KeptItem {
                 number: item.number,
                 epoch: response.epoch,
-                compact,
+                compact: entry.compact().to_owned(),
             };
+            let before = self.snapshot.items.insert(entry.hash(), kept.clone());
+            run.report.items += usize::from(before.is_none());
             changes.push(Change::Item(entry.hash(), kept));
         }
         let sync = &mut self.snapshot.sync;

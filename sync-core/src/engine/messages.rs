@@ -186,6 +186,8 @@ pub struct SyncReport {
     pub bytes_sent: u64,
     /// Why no more files were sent although reports went through.
     pub files_stopped: Option<Code>,
+    /// The server's own entries that it got back after its history was renewed.
+    pub returned: usize,
     /// Decisions that came.
     pub items: usize,
     /// Decisions that came without a good signature and were not believed.
@@ -217,6 +219,7 @@ impl SyncReport {
             quarantined: self.quarantined + later.quarantined,
             files_delivered: self.files_delivered + later.files_delivered,
             bytes_sent: self.bytes_sent + later.bytes_sent,
+            returned: self.returned + later.returned,
             items: self.items + later.items,
             items_rejected: self.items_rejected + later.items_rejected,
             new_journal: self.new_journal || later.new_journal,

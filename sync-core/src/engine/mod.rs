@@ -16,6 +16,7 @@ mod files;
 mod messages;
 mod plan;
 mod request;
+mod returned;
 mod state;
 mod upload;
 
@@ -41,6 +42,7 @@ pub use state::{Identity, SyncState, Token, Wait, keys};
 use self::{
     files::{FilesRun, Part},
     plan::Plan,
+    returned::Returned,
 };
 use crate::{
     host::Environment,
@@ -48,6 +50,7 @@ use crate::{
         Entry,
         delivery::Deliveries,
         files::{Uploads, critical_subjects},
+        report::KeptItem,
     },
 };
 
@@ -71,7 +74,9 @@ pub struct Snapshot {
     /// Whether the bytes of files that the server calls durable may go.
     pub drop_bytes: bool,
     /// Decisions held already.
-    pub items: BTreeSet<EntryHash>,
+    pub items: BTreeMap<EntryHash, KeptItem>,
+    /// The receipt that [`SyncState::seen`] is from.
+    pub receipt: Option<String>,
     /// The journal that new entries go to, if one is open.
     pub current_journal: Option<JournalId>,
     /// The state of syncing.
@@ -87,6 +92,8 @@ pub struct Engine {
     out: VecDeque<Command>,
     asked: Option<Goal>,
     run: Option<Run>,
+    /// What is handed back, as of the last plan.
+    returned: BTreeMap<EntryHash, Returned>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +122,10 @@ struct Run {
     news_read: bool,
     pages: u32,
     files: FilesRun,
+    /// A receipt to hand in with the next exchange.
+    proof: Option<String>,
+    /// It was handed in because the server asked.
+    proven: bool,
 }
 
 /// The request under way.
@@ -156,6 +167,7 @@ impl Engine {
             out: VecDeque::new(),
             asked: None,
             run: None,
+            returned: BTreeMap::new(),
         }
     }
 
@@ -235,6 +247,10 @@ impl Engine {
                 .any(|entry| critical.contains(&entry.subject()));
             return Some(sync.wait_left(now, urgent));
         }
+        let waits = |hash: &EntryHash| deliveries.of(hash).is_none();
+        if returned::find(&self.snapshot).keys().any(waits) {
+            return Some(sync.wait_left(now, false));
+        }
         let wait = sync.wait_left(now, false).max(sync.files_wait_left(now));
         self.files_due().then_some(wait)
     }
@@ -270,14 +286,19 @@ impl Engine {
             news_read: false,
             pages: PAGES,
             files: FilesRun::default(),
+            proof: None,
+            proven: false,
         });
         self.go_on(env);
     }
 
-    fn plan(&self, skip: &BTreeSet<EntryHash>, bytes: usize) -> Plan {
+    fn plan(&mut self, skip: &BTreeSet<EntryHash>, bytes: usize) -> Plan {
         let bytes = bytes.clamp(plan::BATCH_BYTES_LEAST, plan::BATCH_BYTES);
+        self.returned = returned::find(&self.snapshot);
+        let returned = returned::in_order(&self.returned);
         Plan::new(
             &self.snapshot.entries,
+            &returned,
             &self.snapshot.deliveries,
             skip,
             bytes,
@@ -295,12 +316,15 @@ impl Engine {
         if let Some(one) = self.starving(env) {
             return self.send_part(&one, env);
         }
+        let (entries, returned) = (&self.snapshot.entries, &self.returned);
         let Some(run) = &mut self.run else { return };
-        let entries = &self.snapshot.entries;
         let batch = run.plan.next(|hash| {
             let entry = entries.iter().find(|entry| entry.hash == *hash);
-            entry.map_or(0, |entry| request::exchange_size(entry))
+            let own = entry.map(|entry| entry.sd.to_wire());
+            let wire = own.or_else(|| returned.get(hash).map(|returned| returned.wire.clone()));
+            wire.map_or(0, |wire| request::exchange_size(&wire))
         });
+        let proves = run.proof.is_some();
         let token = self.snapshot.sync.valid_token(env.now()).is_some();
         if !batch.is_empty() {
             self.send_exchange(
@@ -311,6 +335,8 @@ impl Engine {
                 },
                 env,
             );
+        } else if proves {
+            self.send_exchange(Sent::default(), env);
         } else if run.news_read || run.pages == 0 {
             self.next_file(env);
         } else if token {

@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use protocol::{entry::Kind, ids::EntryHash, limits};
+use protocol::{arrange::arrange, entry::Kind, ids::EntryHash, limits};
 
 use crate::journal::{
     Entry,
@@ -23,6 +23,7 @@ pub(super) const BATCH_BYTES_LEAST: usize = 8 * 1024;
 /// Lanes of entries: what belongs to critical reports, then reports, then the
 /// rest; last what the server refused before.
 const CRITICAL: u8 = 0;
+const REPORTS: u8 = 1;
 const REFUSED: u8 = 3;
 /// Stuck entries offered again in one run, each alone.
 const ALONE: usize = 16;
@@ -43,9 +44,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Everything that the server's present history lacks, but for `skip`.
+    /// Everything that the server's present history lacks, but for `skip`: entries,
+    /// and what is `returned` to it, each behind what it was made on.
     pub(super) fn new(
         entries: &[Rc<Entry>],
+        returned: &[(EntryHash, Option<EntryHash>)],
         deliveries: &Deliveries,
         skip: &BTreeSet<EntryHash>,
         max_bytes: usize,
@@ -54,7 +57,7 @@ impl Plan {
         let lane = |entry: &Entry| match entry.kind() {
             _ if critical.contains(&entry.subject()) => CRITICAL,
             Kind::CheckIn => 2,
-            _ => 1,
+            _ => REPORTS,
         };
         let mut first: Vec<&Rc<Entry>> = Vec::new();
         let mut refused = Vec::new();
@@ -69,13 +72,25 @@ impl Plan {
                 },
             }
         }
+        let mut back = Vec::new();
+        for (hash, base) in returned.iter().filter(|(hash, _)| !skip.contains(hash)) {
+            match deliveries.of(hash).map(|delivery| delivery.standing) {
+                None => back.push((*hash, *base, REPORTS)),
+                Some(Standing::Refused) => refused.push((REFUSED, *hash)),
+                Some(_) => {}
+            }
+        }
         first.sort_by_key(|entry| (lane(entry), entry.position));
+        let first = first
+            .into_iter()
+            .map(|entry| (entry.hash, lane(entry)))
+            .collect();
         stuck.sort_by_key(|(tries, _)| *tries);
         Self {
             parts: Vec::new(),
-            queue: first
+            queue: arrange(first, back)
                 .into_iter()
-                .map(|entry| (lane(entry), entry.hash))
+                .map(|(hash, lane)| (lane, hash))
                 .chain(refused)
                 .collect(),
             alone: stuck

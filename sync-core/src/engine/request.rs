@@ -7,13 +7,15 @@ use protocol::{
     assertion::{self, Assertion},
     codes::Code,
     encoding::b64,
-    enrolment, exchange,
+    enrolment,
+    entry::{Seen, WireEntry},
+    exchange,
     ids::EntryHash,
     limits,
 };
 
-use super::{ASSERTION_LIFE, Command, Engine, Sent, Waiting, state::Pending};
-use crate::{host::Environment, journal::Entry};
+use super::{ASSERTION_LIFE, Command, Engine, Sent, Waiting, returned, state::Pending};
+use crate::host::Environment;
 
 impl Engine {
     pub(super) fn send_enrolment(&mut self) {
@@ -57,6 +59,15 @@ impl Engine {
             .filter_map(|hash| of_hash.get(hash))
             .map(|entry| entry.sd.to_wire())
             .collect();
+        let returned = sent
+            .hashes
+            .iter()
+            .filter_map(|hash| self.returned.get(hash))
+            .map(|returned| returned.wire.clone())
+            .collect();
+        let sync = &self.snapshot.sync;
+        let present = |seen: &Seen| sync.epoch.is_some_and(|epoch| epoch.0 == seen.epoch);
+        let seen = sync.seen.clone().filter(present);
         let token = if sent.with_token {
             self.snapshot.sync.valid_token(now)
         } else {
@@ -71,6 +82,10 @@ impl Engine {
             clock: Some(now.at()),
             entries,
             cursor: self.snapshot.sync.cursor.clone(),
+            seen,
+            receipt: self.run.as_ref().and_then(|run| run.proof.clone()),
+            returned,
+            former: returned::former(&self.snapshot, &self.returned, &sent.hashes),
         };
         self.wait_for(
             Waiting::Exchange(sent),
@@ -130,6 +145,6 @@ impl Engine {
 }
 
 /// Bytes that an entry takes in an exchange.
-pub(super) fn exchange_size(entry: &Entry) -> usize {
-    serde_json::to_string(&entry.sd.to_wire()).map_or(limits::ENTRY_BYTES, |json| json.len() + 1)
+pub(super) fn exchange_size(entry: &WireEntry) -> usize {
+    serde_json::to_string(entry).map_or(limits::ENTRY_BYTES, |json| json.len() + 1)
 }

@@ -6,7 +6,7 @@ use protocol::{
     codes::Code,
     enrolment::{Invitation, Response},
     entry::Seen,
-    ids::{EpochId, MissionId},
+    ids::{EntryHash, EpochId, MissionId},
     jose::PublicKey,
 };
 use serde::{Deserialize, Serialize};
@@ -129,9 +129,12 @@ pub struct SyncState {
     /// A token for reading.
     #[serde(default)]
     pub token: Option<Token>,
-    /// The ledger's state that the last receipt told.
+    /// The ledger's state that the highest receipt of the last history told.
     #[serde(default)]
     pub seen: Option<Seen>,
+    /// Names that receipt in [`crate::store::Space::Receipt`].
+    #[serde(default)]
+    pub seen_receipt: Option<EntryHash>,
     /// No exchange on one's own accord before this is over.
     #[serde(default)]
     pub wait: Option<Wait>,

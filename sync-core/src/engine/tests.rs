@@ -5,6 +5,7 @@ mod crashes;
 mod files;
 mod outcomes;
 mod reading;
+mod recovery;
 mod storms;
 mod uploads;
 

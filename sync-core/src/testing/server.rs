@@ -12,7 +12,7 @@ use protocol::{
     assertion::{self, Assertion},
     codes::Code,
     enrolment::{self, Invitation, Proof},
-    entry::{At, DEVICE_TYP, Draft, Kind, Link, SdJwt},
+    entry::{At, DECISION_TYP, DEVICE_TYP, Draft, Kind, Link, SdJwt},
     exchange::{self, Item, Outcome, OutcomeKind},
     ids::{DeviceId, EntryHash, EpochId, FileHash, MissionId, SubjectId, UserId},
     jose::{Jws, PublicKey, Signer, SoftwareKey},
@@ -88,6 +88,10 @@ pub(crate) struct FakeServer {
     /// Done at each part, before it is answered: its number is given.
     pub(crate) at_part: RefCell<Option<Hook>>,
     pub(crate) parts: Cell<usize>,
+    /// The signed enrolment that phones are given.
+    pub(crate) enrolment: RefCell<Option<SdJwt>>,
+    /// Its database was put back without a word; it finds out by a receipt.
+    pub(crate) rolled_back: Cell<bool>,
 }
 
 /// What a test does in the middle of an upload.
@@ -117,6 +121,8 @@ impl FakeServer {
             part_bytes: Cell::new(0),
             at_part: RefCell::default(),
             parts: Cell::new(0),
+            enrolment: RefCell::default(),
+            rolled_back: Cell::new(false),
         })
     }
 
@@ -156,29 +162,55 @@ impl FakeServer {
             .count()
     }
 
-    /// A coordinator's decision.
-    pub(crate) fn decide(&self, subject: SubjectId, to: &str, question: Option<&str>) -> EntryHash {
-        let mut clear = Map::new();
-        clear.insert("to".into(), json!(to));
+    /// The entry that enrols the device.
+    pub(crate) fn sign_enrolment(&self) -> EntryHash {
+        let entry = self.sign(
+            Kind::Enrol,
+            SubjectId(Uuid::from_bytes([4; 16])),
+            Map::new(),
+            Vec::new(),
+        );
+        *self.enrolment.borrow_mut() = Some(entry.clone());
+        self.ledger.borrow_mut().push((entry.hash(), entry.clone()));
+        entry.hash()
+    }
+
+    fn sign(
+        &self,
+        kind: Kind,
+        subject: SubjectId,
+        clear: Map<String, serde_json::Value>,
+        disclosed: Vec<(&'static str, serde_json::Value)>,
+    ) -> SdJwt {
         let draft = Draft {
             mission: self.mission,
             subject,
-            kind: Kind::Decide,
+            kind,
             base: None,
             link: Link::Actor(UserId(Uuid::from_bytes([8; 16]))),
             at: At::default(),
             clear,
-            disclosed: question
-                .map(|question| ("question", json!(question)))
-                .into_iter()
-                .collect(),
+            disclosed,
         };
         let number = self.ledger.borrow().len();
-        let entry = draft
+        draft
             .sign(&self.key, &mut || {
                 [u8::try_from(number % 256).expect("small"); 16]
             })
-            .expect("signs");
+            .expect("signs")
+    }
+
+    /// A coordinator's decision.
+    pub(crate) fn decide(&self, subject: SubjectId, to: &str, question: Option<&str>) -> EntryHash {
+        let mut clear = Map::new();
+        clear.insert("to".into(), json!(to));
+        let disclosed = question.map(|question| ("question", json!(question)));
+        let entry = self.sign(
+            Kind::Decide,
+            subject,
+            clear,
+            disclosed.into_iter().collect(),
+        );
         self.ledger.borrow_mut().push((entry.hash(), entry.clone()));
         entry.hash()
     }
@@ -189,6 +221,11 @@ impl FakeServer {
 
     fn exchange(&self, request: &exchange::Request, token: bool, fault: Option<Fault>) -> Answer {
         self.requests.borrow_mut().push(request.clone());
+        if self.rolled_back.get() && request.receipt.is_some() {
+            self.rolled_back.set(false);
+            self.epoch.set(EpochId(Uuid::from_bytes([77; 16])));
+        }
+        let receipt_wanted = self.rolled_back.get() && request.seen.is_some();
         let entries: Vec<SdJwt> = request
             .entries
             .iter()
@@ -248,6 +285,33 @@ impl FakeServer {
                 fork,
             });
         }
+        for wire in &request.returned {
+            let entry = SdJwt::from_wire(wire).expect("an entry");
+            entry
+                .verify(&self.key.public(), DECISION_TYP)
+                .expect("its own signature");
+            let hash = entry.hash();
+            let verdict = self.verdicts.borrow().get(&hash).copied();
+            let known = self.holds(&hash) > 0;
+            if !known {
+                self.ledger.borrow_mut().push((hash, entry));
+            }
+            let ledger = self.ledger.borrow();
+            let at = ledger.iter().position(|(held, _)| *held == hash);
+            let stored = if known {
+                OutcomeKind::AlreadyStored
+            } else {
+                OutcomeKind::Stored
+            };
+            let (outcome, code, fork) = verdict.unwrap_or((stored, None, false));
+            outcomes.push(Outcome {
+                hash,
+                outcome,
+                number: at.map(|at| at as u64 + 1),
+                code,
+                fork,
+            });
+        }
         let cursor: usize = request
             .cursor
             .as_deref()
@@ -297,6 +361,7 @@ impl FakeServer {
                 spread: None,
             },
             token: None,
+            receipt_wanted,
         };
         good(&json!(response))
     }
@@ -364,6 +429,7 @@ impl FakeServer {
             sealing_key: "age1".into(),
             epoch: self.epoch.get(),
             server_time: self.time(),
+            entry: self.enrolment.borrow().as_ref().map(SdJwt::to_wire),
         }))
     }
 

@@ -342,6 +342,10 @@ mod tests {
             clock: None,
             entries: Vec::new(),
             cursor: None,
+            seen: None,
+            receipt: None,
+            returned: Vec::new(),
+            former: Vec::new(),
         };
         let small = exchange("https://host", &request, None);
         assert_eq!(small.url, "https://host/v1/exchange");

@@ -146,8 +146,14 @@ fn pipeline_rate(world: &World, requests: &[Request]) -> Result<f64, Error> {
         let mut entries = Vec::new();
         let mut contacts = Vec::new();
         for request in group {
-            let prepared = ingest::prepare(&app.device_keys, &app.store, request, app.host.now())?;
-            let (_, batch, _) = prepared.into_parts();
+            let prepared = ingest::prepare(
+                &app.device_keys,
+                &app.store,
+                request,
+                Vec::new(),
+                app.host.now(),
+            )?;
+            let (_, batch, ..) = prepared.into_parts();
             entries.extend(batch.entries);
             contacts.extend(batch.contacts);
         }

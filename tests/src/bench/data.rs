@@ -139,6 +139,10 @@ impl World {
                 clock: None,
                 entries,
                 cursor: None,
+                seen: None,
+                receipt: None,
+                returned: Vec::new(),
+                former: Vec::new(),
             });
         }
         Ok(requests)

@@ -71,7 +71,13 @@ fn file(world: &World, requests: &[Request]) -> Result<(), Error> {
     for group in requests.chunks(100) {
         let mut entries = Vec::new();
         for request in group {
-            let prepared = ingest::prepare(&app.device_keys, &app.store, request, app.host.now())?;
+            let prepared = ingest::prepare(
+                &app.device_keys,
+                &app.store,
+                request,
+                Vec::new(),
+                app.host.now(),
+            )?;
             entries.extend(prepared.into_parts().1.entries);
         }
         let now = app.host.now();

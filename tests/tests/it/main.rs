@@ -17,4 +17,5 @@ mod operation;
 mod people;
 mod power;
 mod rebuilding;
+mod recovery;
 mod releases;

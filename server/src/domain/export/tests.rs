@@ -169,10 +169,21 @@ impl World {
             clock: None,
             entries: vec![entry.to_wire()],
             cursor: None,
+            seen: None,
+            receipt: None,
+            returned: Vec::new(),
+            former: Vec::new(),
         };
         let now = Micros(self.now);
-        let prepared = ingest::prepare(&DeviceKeys::default(), &self.store, &request, now).unwrap();
-        let (_, batch, _) = prepared.into_parts();
+        let prepared = ingest::prepare(
+            &DeviceKeys::default(),
+            &self.store,
+            &request,
+            Vec::new(),
+            now,
+        )
+        .unwrap();
+        let (_, batch, ..) = prepared.into_parts();
         self.store
             .write(|conn| {
                 ledger::append(

@@ -8,17 +8,18 @@ use std::{
     thread::JoinHandle,
 };
 
-use protocol::codes::Code;
+use protocol::{codes::Code, exchange::Former, ids::EpochId};
 use tokio::sync::oneshot;
 
 use crate::{
     clock::Host,
     domain::{
         acts::MissionRef,
-        ledger::{Appended, Contacted, Incoming, Registers, append, append_carefully},
+        epoch,
+        ledger::{Appended, Contacted, Incoming, Outcome, Registers, append, append_carefully},
     },
     error::{Error, Result},
-    store::Store,
+    store::{Conn, Store},
 };
 
 /// Entries of one commit, at most: bounds its time and memory. Small enough that
@@ -34,6 +35,8 @@ pub struct Batch {
     pub entries: Vec<Incoming>,
     /// What the phone said of its journals.
     pub contacts: Vec<Contacted>,
+    /// Numbers that its entries had in histories that ended.
+    pub former: Vec<Former>,
 }
 
 /// What a batch left: durable when it is answered.
@@ -45,6 +48,8 @@ pub struct Committed {
     pub number: i64,
     /// The chain after it.
     pub chain: [u8; 32],
+    /// The history in which they stand.
+    pub epoch: EpochId,
 }
 
 struct Job {
@@ -188,7 +193,7 @@ fn commit(
     quota: u64,
     registers: &mut Option<Registers>,
     jobs: &mut [Job],
-) -> Result<crate::domain::ledger::Outcome> {
+) -> Result<(Outcome, EpochId)> {
     let entries: Vec<Incoming> = jobs
         .iter_mut()
         .flat_map(|job| std::mem::take(&mut job.batch.entries))
@@ -197,22 +202,37 @@ fn commit(
         .iter_mut()
         .flat_map(|job| std::mem::take(&mut job.batch.contacts))
         .collect();
+    let former: Vec<Former> = jobs
+        .iter_mut()
+        .flat_map(|job| std::mem::take(&mut job.batch.former))
+        .collect();
     let now = host.now();
-    match store.write(|conn| append(conn, registers, mission, &entries, &contacts, quota, now)) {
+    // The ledger's head is locked by now: the name is that of what was appended.
+    let end = |conn: &mut Conn, outcome: Outcome| {
+        epoch::note_former(conn, mission, &former)?;
+        Ok((outcome, epoch::current(conn)?))
+    };
+    let appended = store.write(|conn| {
+        let outcome = append(conn, registers, mission, &entries, &contacts, quota, now)?;
+        end(conn, outcome)
+    });
+    match appended {
         Err(Error::Database(error)) if !crate::error::is_unavailable(&error) => {
             tracing::warn!(%error, entries = entries.len(), "a batch failed; looking for the entry that did it");
             store.write(|conn| {
-                append_carefully(conn, registers, mission, &entries, &contacts, quota, now)
+                let outcome =
+                    append_carefully(conn, registers, mission, &entries, &contacts, quota, now)?;
+                end(conn, outcome)
             })
         }
         other => other,
     }
 }
 
-fn answer(jobs: Vec<Job>, outcome: Result<crate::domain::ledger::Outcome>) {
+fn answer(jobs: Vec<Job>, outcome: Result<(Outcome, EpochId)>) {
     // A phone that hung up is no error: its entries are durable all the same.
     match outcome {
-        Ok(outcome) => {
+        Ok((outcome, epoch)) => {
             let mut appended = outcome.appended.into_iter();
             for job in jobs {
                 let appended = appended.by_ref().take(job.taken).collect();
@@ -220,6 +240,7 @@ fn answer(jobs: Vec<Job>, outcome: Result<crate::domain::ledger::Outcome>) {
                     appended,
                     number: outcome.number,
                     chain: outcome.chain,
+                    epoch,
                 };
                 job.reply.send(Ok(committed)).ok();
             }

@@ -3,9 +3,10 @@
 
 use protocol::{
     PROTOCOL_VERSION,
+    arrange::arrange,
     codes::Code,
-    entry::SdJwt,
-    exchange::{Item, Outcome, OutcomeKind, Request, Response},
+    entry::{SdJwt, Seen},
+    exchange::{Item, JournalHead, Outcome, OutcomeKind, Request, Response},
     ids::{EntryHash, EpochId},
     jose::SoftwareKey,
     limits,
@@ -16,11 +17,16 @@ use uuid::Uuid;
 
 use super::{
     batch::{Batch, Committed},
+    returned::Returned,
     verify::{Checked, DeviceKeys},
 };
 use crate::{
     clock::Micros,
-    domain::{acts::MissionRef, ledger::Contacted},
+    domain::{
+        acts::MissionRef,
+        epoch,
+        ledger::{Contacted, Incoming},
+    },
     error::{Error, Result},
     store::{Conn, Store, ledger},
 };
@@ -35,28 +41,33 @@ pub struct Prepared {
     pub mission: Option<MissionRef>,
     /// What to commit.
     pub batch: Batch,
+    /// What the answer says besides.
+    pub known: Known,
     order: Order,
 }
 
-/// Checks a request's form and verifies its entries. Entries of another
-/// mission than the first signed one are left unprocessed: the sender offers
-/// them again.
+/// What was found out of the ledger while a request was prepared.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// The history at that time, if it was looked up.
+    pub epoch: Option<EpochId>,
+    /// The ledger does not hold what the phone has seen of it.
+    pub receipt_wanted: bool,
+}
+
+/// Checks a request's form, before anything is looked up for it.
 ///
 /// # Errors
-/// A version or a number of entries that is not accepted; the database's.
-pub fn prepare(
-    keys: &DeviceKeys,
-    store: &Store,
-    request: &Request,
-    now: Micros,
-) -> Result<Prepared> {
+/// A version or a number of entries that is not accepted.
+pub fn check_form(request: &Request) -> Result<()> {
     if request.protocol == 0 || request.protocol > PROTOCOL_VERSION {
         return Err(Error::refused(
             Code::UnsupportedProtocol,
             format!("this server speaks protocol versions 1 to {PROTOCOL_VERSION}"),
         ));
     }
-    if request.entries.len() > limits::EXCHANGE_ENTRIES
+    if request.entries.len() + request.returned.len() > limits::EXCHANGE_ENTRIES
+        || request.former.len() > limits::EXCHANGE_ENTRIES
         || request.journals.len() > limits::EXCHANGE_JOURNALS
     {
         return Err(Error::refused(
@@ -68,48 +79,111 @@ pub fn prepare(
             ),
         ));
     }
+    Ok(())
+}
+
+/// Verifies a request's entries. Entries of another mission than the first
+/// signed one are left unprocessed: the sender offers them again. `returned` is
+/// what [`super::returned::check`] made of what the phone hands back; enrolments
+/// among it are in the ledger by now.
+///
+/// # Errors
+/// The database's.
+pub fn prepare(
+    keys: &DeviceKeys,
+    store: &Store,
+    request: &Request,
+    returned: Vec<Returned>,
+    now: Micros,
+) -> Result<Prepared> {
     let skew = request
         .clock
         .as_ref()
         .and_then(|clock| Micros::parse(&clock.wall))
         .map(|wall| wall.0.saturating_sub(now.0));
     let mut mission: Option<MissionRef> = None;
-    let mut entries = Vec::with_capacity(request.entries.len());
-    let mut order = Vec::with_capacity(request.entries.len());
+    let mut signed = Vec::with_capacity(request.entries.len());
+    let mut order = Order::with_capacity(request.entries.len());
     for checked in keys.check(store, &request.entries, skew)? {
         match checked {
             Checked::Refused(hash, code) => order.push((hash, Some(code))),
             Checked::Signed(key, entry) => {
                 if mission.get_or_insert(key.mission).no == key.mission.no {
-                    order.push((entry.hash, None));
-                    entries.push(*entry);
+                    signed.push((entry.hash, *entry));
                 }
             }
         }
     }
-    // Only a signed entry vouches for what is said of journals.
-    let contacts = if entries.is_empty() {
-        Vec::new()
-    } else {
-        request
-            .journals
-            .iter()
-            .filter(|head| speaks_for(&entries, head))
-            .cloned()
-            .map(|head| Contacted { head })
-            .collect()
+    let mut own = Vec::with_capacity(returned.len());
+    for one in returned {
+        match one {
+            Returned::Refused(hash, code) => order.push((hash, Some(code))),
+            Returned::Own(of, entry) => {
+                if mission.get_or_insert(of).no == of.no {
+                    let base = entry.read.as_ref().and_then(|read| read.payload.base);
+                    own.push((entry.hash, base, *entry));
+                }
+            }
+        }
+    }
+    let entries: Vec<Incoming> = arrange(signed, own)
+        .into_iter()
+        .map(|(hash, entry)| {
+            order.push((hash, None));
+            entry
+        })
+        .collect();
+    // Only a signed entry vouches for what is said of journals and numbers.
+    let contacts = request
+        .journals
+        .iter()
+        .filter(|head| speaks_for(&entries, head))
+        .cloned()
+        .map(|head| Contacted { head })
+        .collect();
+    let former = request
+        .former
+        .iter()
+        .filter(|former| entries.iter().any(|entry| entry.hash == former.hash))
+        .cloned()
+        .collect();
+    // Without a mission, any ledger that holds it confirms it.
+    let known = match &request.seen {
+        // The commit tells.
+        None if !entries.is_empty() => Known::default(),
+        seen => store.read(|conn| Known::look(conn, mission, seen.as_ref()))?,
     };
+    if let Some(epoch) = known.epoch {
+        keys.enter(epoch);
+    }
     Ok(Prepared {
         mission,
-        batch: Batch { entries, contacts },
+        batch: Batch {
+            entries,
+            contacts,
+            former,
+        },
+        known,
         order,
     })
 }
 
-fn speaks_for(
-    entries: &[crate::domain::ledger::Incoming],
-    head: &protocol::exchange::JournalHead,
-) -> bool {
+impl Known {
+    fn look(conn: &mut Conn, mission: Option<MissionRef>, seen: Option<&Seen>) -> Result<Self> {
+        let epoch = epoch::current(conn)?;
+        let receipt_wanted = match (seen, mission) {
+            (None, _) => false,
+            (Some(seen), Some(mission)) => !epoch::confirms(conn, mission, epoch, seen)?,
+            (Some(seen), None) => !epoch::confirms_any(conn, epoch, seen)?,
+        };
+        Ok(Self {
+            epoch: Some(epoch),
+            receipt_wanted,
+        })
+    }
+}
+
+fn speaks_for(entries: &[Incoming], head: &JournalHead) -> bool {
     entries.iter().any(|entry| {
         entry
             .read
@@ -128,9 +202,14 @@ pub fn answer(
     mission: Option<MissionRef>,
     committed: Option<Committed>,
     key: &SoftwareKey,
-    epoch: EpochId,
+    known: Known,
     now: Micros,
 ) -> Result<Response> {
+    let epoch = committed
+        .as_ref()
+        .map(|committed| committed.epoch)
+        .or(known.epoch)
+        .ok_or_else(|| Error::Internal("an answer without a history".into()))?;
     let mut receipt = None;
     let mut appended = Vec::new();
     if let (Some(mission), Some(committed)) = (mission, committed) {
@@ -192,14 +271,15 @@ pub fn answer(
         more: false,
         directives: protocol::exchange::Directives::default(),
         token: None,
+        receipt_wanted: known.receipt_wanted,
     })
 }
 
 impl Prepared {
     /// Takes the parts.
     #[must_use]
-    pub fn into_parts(self) -> (Option<MissionRef>, Batch, Order) {
-        (self.mission, self.batch, self.order)
+    pub fn into_parts(self) -> (Option<MissionRef>, Batch, Order, Known) {
+        (self.mission, self.batch, self.order, self.known)
     }
 }
 

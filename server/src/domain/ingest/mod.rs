@@ -6,8 +6,10 @@
 
 mod batch;
 mod exchange;
+mod returned;
 mod verify;
 
 pub use batch::{Batch, Batcher, Committed};
-pub use exchange::{Order, Prepared, add_items, answer, prepare};
+pub use exchange::{Known, Order, Prepared, add_items, answer, check_form, prepare};
+pub use returned::{Returned, check as check_returned};
 pub use verify::{DeviceKey, DeviceKeys, judge};

@@ -1,12 +1,15 @@
 //! From wire entries to verified ones: the part of ingest that costs time and
 //! touches nothing. It runs on blocking threads, never on the async ones.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use protocol::{
     codes::Code,
     entry::{Attach, CheckIn, DEVICE_TYP, Kind, Read, ReadError, ReportFields, SdJwt, WireEntry},
-    ids::{EntryHash, MissionId},
+    ids::{EntryHash, EpochId, MissionId},
     jose::{Header, Jwk, JwsError, PublicKey},
 };
 use uuid::Uuid;
@@ -35,11 +38,14 @@ pub struct DeviceKey {
 
 /// Keys of devices seen lately, by thumbprint.
 #[derive(Clone, Debug)]
-pub struct DeviceKeys(moka::sync::Cache<String, Arc<DeviceKey>>);
+pub struct DeviceKeys(
+    moka::sync::Cache<String, Arc<DeviceKey>>,
+    Arc<Mutex<Option<EpochId>>>,
+);
 
 impl Default for DeviceKeys {
     fn default() -> Self {
-        Self(moka::sync::Cache::new(20_000))
+        Self(moka::sync::Cache::new(20_000), Arc::default())
     }
 }
 
@@ -53,6 +59,15 @@ pub enum Checked {
 }
 
 impl DeviceKeys {
+    /// Forgets everything if the history is another one than at the last call:
+    /// it may lack devices that the one before had enrolled.
+    pub fn enter(&self, epoch: EpochId) {
+        let mut known = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.replace(epoch).is_some_and(|before| before != epoch) {
+            self.0.invalidate_all();
+        }
+    }
+
     /// Splits, verifies and reads entries, in order.
     ///
     /// # Errors
@@ -210,7 +225,7 @@ pub fn judge(read: &Read) -> Option<Code> {
     (!linked || !readable).then_some(Code::Unreadable)
 }
 
-fn hash_of_texts(wire: &WireEntry) -> EntryHash {
+pub(super) fn hash_of_texts(wire: &WireEntry) -> EntryHash {
     use protocol::encoding::b64;
     EntryHash::of_signing_input(format!("{}.{}", b64(&wire.header), b64(&wire.payload)).as_bytes())
 }
@@ -225,7 +240,7 @@ fn unknown_key(alg: &str) -> Code {
     }
 }
 
-fn refusal(error: &ReadError) -> Code {
+pub(super) fn refusal(error: &ReadError) -> Code {
     match error {
         ReadError::TooLarge => Code::EntryTooLarge,
         ReadError::Jws(JwsError::Algorithm(_)) => Code::BadAlgorithm,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     gaps::{self, Contacted},
-    project::{Effect, Projector, Subject},
+    project::{Base, Effect, Projector, Subject},
     registers::Registers,
 };
 use crate::{
@@ -301,11 +301,11 @@ impl Run {
             }
             (None, None) => ("quarantined", Some(Code::Unreadable)),
             (Some(read), None) => {
-                let base_applied = read.payload.base.and_then(|base| {
-                    self.known
-                        .get(&base)
-                        .map(|known| known.standing == "applied")
-                });
+                let base = read
+                    .payload
+                    .base
+                    .and_then(|base| self.known.get(&base))
+                    .map_or(Base::Absent, |known| Base::of(known.standing));
                 let subject = Subject {
                     number,
                     hash: entry.hash,
@@ -314,7 +314,7 @@ impl Run {
                     processed: number,
                     processed_at: self.now.0,
                     clock_skew: entry.clock_skew,
-                    base_applied,
+                    base,
                 };
                 match self.projector.apply(conn, &subject, read)? {
                     Effect::Applied => ("applied", None),
@@ -355,8 +355,9 @@ impl Run {
             let base = entry.read.as_ref().and_then(|read| read.payload.base);
             self.projector.note_held(base);
         }
-        if standing == "applied" && self.projector.is_awaited(&entry.hash) {
-            self.release(conn, entry.hash)?;
+        let settled = standing == "applied" || code == Some(Code::Overtaken);
+        if settled && self.projector.is_awaited(&entry.hash) {
+            self.release(conn, entry.hash, Base::of(standing))?;
         }
         let outcome = match standing {
             "held" => OutcomeKind::Held,
@@ -374,9 +375,14 @@ impl Run {
     /// An entry that the ledger holds. One that had come without some of its
     /// disclosures is completed by a copy that has them all.
     fn again(&mut self, conn: &mut Conn, entry: &Incoming, known: Status) -> Result<Appended> {
-        let completes = known.code == Some(Code::DisclosureMissing)
-            && known.standing == "quarantined"
-            && entry.read.as_ref().is_some_and(|read| read.withheld == 0);
+        let completes = match entry.origin {
+            Origin::Office(_) => self.has_more(conn, entry)?,
+            Origin::Device { .. } => {
+                known.code == Some(Code::DisclosureMissing)
+                    && known.standing == "quarantined"
+                    && entry.read.as_ref().is_some_and(|read| read.withheld == 0)
+            }
+        };
         if completes {
             match self.rows.iter_mut().find(|row| row.number == known.number) {
                 Some(row) => row.sd_jwt = entry.sd_jwt.compact().as_bytes().to_vec(),
@@ -394,6 +400,22 @@ impl Run {
             code: known.code,
             fork: false,
         })
+    }
+
+    /// Whether a decision handed back says what its stored copy was handed back
+    /// without. What an erasure took stays away.
+    fn has_more(&mut self, conn: &mut Conn, entry: &Incoming) -> Result<bool> {
+        let Some(read) = &entry.read else {
+            return Ok(false);
+        };
+        let Some(row) = ledger::by_hash(conn, self.mission.no, &entry.hash.0)? else {
+            return Ok(false);
+        };
+        let subject = read.payload.subject.0;
+        self.projector.fetch(conn, &[subject])?;
+        let erased = self.projector.report(subject).is_some_and(|row| row.erased);
+        let stored = super::late::parse_row(&row)?.disclosure_count();
+        Ok(!erased && stored < entry.sd_jwt.disclosure_count())
     }
 
     /// What keeps an entry apart whatever it says.
@@ -468,10 +490,10 @@ impl Run {
     }
 
     /// Applies what waited for this entry, and what waited for that in turn.
-    fn release(&mut self, conn: &mut Conn, hash: EntryHash) -> Result<()> {
-        let released = self
-            .projector
-            .release(conn, &mut self.rows, hash, self.number, self.now)?;
+    fn release(&mut self, conn: &mut Conn, hash: EntryHash, base: Base) -> Result<()> {
+        let released =
+            self.projector
+                .release(conn, &mut self.rows, (hash, base), self.number, self.now)?;
         for (hash, standing) in released {
             if let Some(known) = self.known.get_mut(&hash) {
                 known.standing = standing;

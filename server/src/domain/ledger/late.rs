@@ -2,13 +2,13 @@
 //! that a coordinator lets in. They count from the entry that caused it.
 
 use protocol::{
-    entry::{Read, SdJwt},
+    entry::{Kind, Read, SdJwt},
     ids::EntryHash,
 };
 
 use super::{
     append::{Origin, hash_of, uuid_of},
-    project::{Effect, Projector, Subject, body_text},
+    project::{Base, Effect, Projector, Subject, body_text},
 };
 use crate::{
     clock::Micros,
@@ -38,7 +38,7 @@ impl Projector {
             self.release(
                 conn,
                 &mut [],
-                hash,
+                (hash, Base::Applied),
                 entry.number,
                 Micros(entry.processed_at),
             )?;
@@ -51,16 +51,11 @@ impl Projector {
     fn late(&mut self, conn: &mut Conn, row: &EntryRow, cause: &Subject) -> Result<&'static str> {
         let read = read_row(row)?;
         self.fetch(conn, &[read.payload.subject.0])?;
-        let base_applied = match read.payload.base {
-            None => None,
-            Some(base) => bulk::known(conn, self.mission.no, &[base.0.to_vec()])?
-                .first()
-                .map(|known| known.standing == "applied" && known.number <= cause.processed),
-        };
+        let base = base_at(conn, self.mission, &read, cause.processed + 1)?;
         let subject = Subject {
             processed: cause.processed,
             processed_at: cause.processed_at,
-            base_applied,
+            base,
             ..subject_of(conn, self.mission, row)?
         };
         let standing = standing_of(self.apply(conn, &subject, &read)?);
@@ -71,13 +66,14 @@ impl Projector {
         Ok(standing)
     }
 
-    /// Applies what waited for `hash`, and what waited for that in turn: rows
-    /// of the running batch, and rows of the ledger. Answers who changed.
+    /// Applies what waited for an entry, and what waited for that in turn: rows
+    /// of the running batch, and rows of the ledger. Answers who changed. Behind
+    /// a decision that was set aside, only further decisions are settled.
     pub(crate) fn release(
         &mut self,
         conn: &mut Conn,
         rows: &mut [EntryRow],
-        hash: EntryHash,
+        settled: (EntryHash, Base),
         processed: i64,
         now: Micros,
     ) -> Result<Vec<(EntryHash, &'static str)>> {
@@ -85,8 +81,8 @@ impl Projector {
         if self.held == 0 {
             return Ok(done);
         }
-        let mut bases = vec![hash];
-        while let Some(base) = bases.pop() {
+        let mut bases = vec![settled];
+        while let Some((base, stands)) = bases.pop() {
             let mut waiting = ledger::waiting_for(conn, self.mission.no, &base.0)?;
             waiting.extend(
                 rows.iter()
@@ -96,13 +92,14 @@ impl Projector {
                     .cloned(),
             );
             waiting.sort_by_key(|row| row.number);
+            waiting.retain(|row| stands == Base::Applied || row.kind == Kind::Decide.name());
             for row in waiting.into_iter().filter(|row| row.number < processed) {
                 let read = read_row(&row)?;
                 self.fetch(conn, &[read.payload.subject.0])?;
                 let subject = Subject {
                     processed,
                     processed_at: now.0,
-                    base_applied: Some(true),
+                    base: stands,
                     ..subject_of(conn, self.mission, &row)?
                 };
                 let effect = self.apply(conn, &subject, &read)?;
@@ -114,13 +111,30 @@ impl Projector {
                 }
                 let hash = hash_of(&row.hash)?;
                 done.push((hash, standing));
-                if effect == Effect::Applied {
-                    bases.push(hash);
+                let decision = row.kind == Kind::Decide.name();
+                if effect == Effect::Applied || decision && effect != Effect::Held {
+                    bases.push((hash, Base::of(standing)));
                 }
             }
         }
         Ok(done)
     }
+}
+
+/// How an entry's base stood just before a number of the ledger.
+pub(crate) fn base_at(
+    conn: &mut Conn,
+    mission: MissionRef,
+    read: &Read,
+    before: i64,
+) -> Result<Base> {
+    let Some(base) = read.payload.base else {
+        return Ok(Base::Absent);
+    };
+    Ok(bulk::known(conn, mission.no, &[base.0.to_vec()])?
+        .first()
+        .filter(|known| known.number < before)
+        .map_or(Base::Absent, |known| Base::of(&known.standing)))
 }
 
 /// The circumstances of a ledger row, processed at its own number.
@@ -145,7 +159,7 @@ pub(crate) fn subject_of(conn: &mut Conn, mission: MissionRef, row: &EntryRow) -
         processed: row.number,
         processed_at: row.received_at,
         clock_skew: row.clock_skew,
-        base_applied: None,
+        base: Base::Absent,
     })
 }
 

@@ -47,8 +47,31 @@ pub(crate) struct Subject {
     pub(crate) processed_at: i64,
     /// How far the sender's clock was off.
     pub(crate) clock_skew: Option<i64>,
-    /// Whether its base counts; `None` without a base or when it has not come.
-    pub(crate) base_applied: Option<bool>,
+    /// How its base stands.
+    pub(crate) base: Base,
+}
+
+/// How the entry stands on which another was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// There is none, or it has not come.
+    Absent,
+    /// It waits itself.
+    Held,
+    /// It counts.
+    Applied,
+    /// It is in quarantine.
+    SetAside,
+}
+
+impl Base {
+    pub(crate) fn of(standing: &str) -> Self {
+        match standing {
+            "applied" => Self::Applied,
+            "held" => Self::Held,
+            _ => Self::SetAside,
+        }
+    }
 }
 
 /// What became of it.
@@ -301,7 +324,7 @@ impl Projector {
         device: Uuid,
         accreditation: Uuid,
     ) -> Result<Effect> {
-        if entry.base_applied != Some(true) {
+        if entry.base != Base::Applied {
             return Ok(Effect::Held);
         }
         let Some(mut row) = self.reports.get(&id).map(|state| state.row.clone()) else {
@@ -458,10 +481,16 @@ impl Projector {
             .get("to")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let Some(mut row) = self.reports.get(&id).map(|state| state.row.clone()) else {
-            return Err(Error::Internal(
-                "a decision on a report that is not there".into(),
-            ));
+        // A decision counts on the very state of the report that it was made on. One
+        // made here always finds it; one handed back may come too early or too late.
+        let base = read.payload.base.map(|base| base.0.to_vec());
+        let row = self.reports.get(&id).map(|state| state.row.clone());
+        let mut row = match row {
+            Some(row) if base.as_ref() == Some(&row.head) => row,
+            _ if matches!(entry.base, Base::Applied | Base::SetAside) || base.is_none() => {
+                return Ok(Effect::Quarantined(Code::Overtaken));
+            }
+            _ => return Ok(Effect::Held),
         };
         to.clone_into(&mut row.status);
         row.flags &= !flags::ANSWERED;
@@ -477,6 +506,10 @@ impl Projector {
             .get("key")
             .and_then(|key| Jwk::deserialize(key).ok())
             .ok_or_else(|| Error::Internal("an enrolment without a key".into()))?;
+        // Handed back after the key was enrolled anew.
+        if projections::device_by_kid(conn, &key.thumbprint())?.is_some() {
+            return Ok(Effect::Quarantined(Code::Overtaken));
+        }
         projections::insert_device(
             conn,
             &NewDevice {

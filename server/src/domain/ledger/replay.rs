@@ -1,19 +1,19 @@
 //! Replaying one row of the ledger, as a rebuild does.
 
-use protocol::entry::Kind;
+use protocol::{codes::Code, entry::Kind};
 use uuid::Uuid;
 
 use super::{
     append::{Origin, hash_of, uuid_of},
-    late::{read_row, standing_of, subject_of},
-    project::Projector,
+    late::{base_at, read_row, standing_of, subject_of},
+    project::{Base, Projector},
 };
 use crate::{
     clock::Micros,
     domain::{acts::MissionRef, flags},
     error::Result,
     store::{
-        Conn, bulk,
+        Conn,
         ledger::{self, EntryRow},
     },
 };
@@ -29,19 +29,18 @@ pub fn replay(
     projector: &mut Projector,
     row: &EntryRow,
 ) -> Result<()> {
-    if row.quarantine.is_some() {
+    if let Some(code) = &row.quarantine {
         announce_waiting(conn, mission, projector, row)?;
+        if code == Code::Overtaken.name() {
+            let settled = (hash_of(&row.hash)?, Base::SetAside);
+            projector.release(conn, &mut [], settled, row.number, Micros(row.received_at))?;
+        }
         return flag_fork(conn, mission, projector, row);
     }
     let read = read_row(row)?;
     projector.fetch(conn, &[read.payload.subject.0])?;
     let mut subject = subject_of(conn, mission, row)?;
-    subject.base_applied = match read.payload.base {
-        None => None,
-        Some(base) => bulk::known(conn, mission.no, &[base.0.to_vec()])?
-            .first()
-            .map(|known| known.standing == "applied" && known.number < row.number),
-    };
+    subject.base = base_at(conn, mission, &read, row.number)?;
     let standing = standing_of(projector.apply(conn, &subject, &read)?);
     flag_fork(conn, mission, projector, row)?;
     if standing != "applied" {
@@ -53,7 +52,7 @@ pub fn replay(
             projector.release(
                 conn,
                 &mut [],
-                hash_of(&row.hash)?,
+                (hash_of(&row.hash)?, Base::Applied),
                 row.number,
                 Micros(row.received_at),
             )?;

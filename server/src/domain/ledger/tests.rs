@@ -68,6 +68,7 @@ impl World {
         };
         let mission = store
             .write(|conn| {
+                missions::ensure_epoch(conn, &host)?;
                 missions::create(conn, Micros(0), MissionId(host.uuid()), &wish, "age1test")
             })
             .unwrap();
@@ -196,10 +197,20 @@ impl World {
             clock: None,
             entries,
             cursor: None,
+            seen: None,
+            receipt: None,
+            returned: Vec::new(),
+            former: Vec::new(),
         };
-        let prepared =
-            ingest::prepare(&self.cache, &self.store, &request, Micros(self.now)).unwrap();
-        let (_, batch, _) = prepared.into_parts();
+        let prepared = ingest::prepare(
+            &self.cache,
+            &self.store,
+            &request,
+            Vec::new(),
+            Micros(self.now),
+        )
+        .unwrap();
+        let (_, batch, ..) = prepared.into_parts();
         let outcome = self
             .store
             .write(|conn| {

@@ -1,0 +1,99 @@
+//! What the server signed and may have lost: the device's enrolment and the
+//! decisions on its reports. After the server's history was renewed, it gets them
+//! back, until the new history holds them.
+
+use std::collections::BTreeMap;
+
+use protocol::{
+    entry::{SdJwt, WireEntry},
+    exchange::Former,
+    ids::{EntryHash, EpochId},
+};
+
+use super::Snapshot;
+
+/// An entry to hand back.
+#[derive(Clone, Debug)]
+pub(super) struct Returned {
+    /// As the server gave it.
+    pub(super) wire: WireEntry,
+    /// What it was made on.
+    base: Option<EntryHash>,
+    /// Its number in the history that ended; an enrolment came without.
+    number: Option<u64>,
+    /// That history.
+    epoch: EpochId,
+}
+
+/// Everything of an earlier history. What the present one holds by now is among
+/// it: the plan leaves that out.
+pub(super) fn find(snapshot: &Snapshot) -> BTreeMap<EntryHash, Returned> {
+    let Some(now) = snapshot.sync.epoch else {
+        return BTreeMap::new();
+    };
+    let mut found = BTreeMap::new();
+    let enrolled = snapshot.identity.enrolled.as_ref();
+    if let Some(enrolled) = enrolled.filter(|enrolled| enrolled.epoch != now)
+        && let Some(wire) = &enrolled.entry
+        && let Ok(entry) = SdJwt::from_wire(wire)
+    {
+        let returned = Returned {
+            wire: wire.clone(),
+            base: None,
+            number: None,
+            epoch: enrolled.epoch,
+        };
+        found.insert(entry.hash(), returned);
+    }
+    for (hash, item) in snapshot.items.iter().filter(|(_, item)| item.epoch != now) {
+        // One that cannot be read any more can prove nothing to the server either.
+        let Ok(entry) = SdJwt::parse(&item.compact) else {
+            continue;
+        };
+        let returned = Returned {
+            wire: entry.to_wire(),
+            base: entry.read().ok().and_then(|read| read.payload.base),
+            number: Some(item.number),
+            epoch: item.epoch,
+        };
+        found.insert(*hash, returned);
+    }
+    found
+}
+
+/// The enrolment first, then by number; with what each was made on.
+pub(super) fn in_order(
+    returned: &BTreeMap<EntryHash, Returned>,
+) -> Vec<(EntryHash, Option<EntryHash>)> {
+    let mut all: Vec<_> = returned.iter().collect();
+    all.sort_by_key(|(_, returned)| returned.number);
+    all.into_iter()
+        .map(|(hash, returned)| (*hash, returned.base))
+        .collect()
+}
+
+/// The numbers that these had in histories that ended.
+pub(super) fn former(
+    snapshot: &Snapshot,
+    returned: &BTreeMap<EntryHash, Returned>,
+    hashes: &[EntryHash],
+) -> Vec<Former> {
+    let now = snapshot.sync.epoch;
+    hashes
+        .iter()
+        .filter_map(|hash| {
+            let (epoch, number) = match returned.get(hash) {
+                Some(returned) => (returned.epoch, returned.number?),
+                None => {
+                    let delivery = snapshot.deliveries.by_hash.get(hash)?;
+                    (delivery.epoch?, delivery.number?)
+                }
+            };
+            (Some(epoch) != now).then_some(Former {
+                hash: *hash,
+                epoch,
+                number,
+            })
+        })
+        .collect()
+}

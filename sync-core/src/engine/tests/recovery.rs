@@ -1,0 +1,142 @@
+//! After the server's history was renewed: what the phone hands back.
+
+use protocol::{codes::Code, entry::SdJwt, exchange::OutcomeKind};
+
+use super::*;
+
+fn hash(wire: &protocol::entry::WireEntry) -> EntryHash {
+    SdJwt::from_wire(wire).expect("an entry").hash()
+}
+
+/// What each exchange since last asked handed back.
+fn returned(world: &World) -> Vec<Vec<EntryHash>> {
+    world
+        .server
+        .requests
+        .take()
+        .iter()
+        .map(|request| request.returned.iter().map(hash).collect())
+        .collect()
+}
+
+/// A device that was given its enrolment's entry, with a report that has been
+/// decided on.
+fn decided(seed: u64) -> (World, Filed, EntryHash, EntryHash) {
+    let world = World::new(seed);
+    let enrolment = world.server.sign_enrolment();
+    assert!(block_on(world.client.enrol(&world.server.link())).is_ok());
+    let filed = world.file("seen by me");
+    world.sync();
+    let decision = world.server.decide(filed.report, "in_review", None);
+    assert_eq!(world.sync().items, 1);
+    world.server.requests.take();
+    (world, filed, enrolment, decision)
+}
+
+#[test]
+fn decisions_and_the_enrolment_are_handed_back_once() {
+    let (world, filed, enrolment, decision) = decided(30);
+    world.server.restore_backup(0, 9);
+    let report = world.sync();
+    assert!(report.new_epoch);
+    assert_eq!(
+        (report.delivered, report.returned, report.pending),
+        (1, 2, 0)
+    );
+    for hash in [filed.entry, enrolment, decision] {
+        assert_eq!(world.server.holds(&hash), 1);
+    }
+    let requests = world.server.requests.borrow().clone();
+    let carrying = requests
+        .iter()
+        .find(|request| !request.returned.is_empty())
+        .expect("an exchange that hands back");
+    assert_eq!(
+        carrying.returned.iter().map(hash).collect::<Vec<_>>(),
+        [enrolment, decision]
+    );
+    assert!(carrying.receipt.is_some(), "how far the old history went");
+    let former: Vec<_> = carrying
+        .former
+        .iter()
+        .map(|one| (one.hash, one.number))
+        .collect();
+    assert!(former.contains(&(filed.entry, 2)) && former.contains(&(decision, 3)));
+    world.server.requests.take();
+    // The new history holds them: nothing is handed back again.
+    assert_eq!(world.sync().returned, 0);
+    assert!(returned(&world).iter().all(Vec::is_empty));
+    assert_eq!(world.status(filed.report), "in_review");
+}
+
+#[test]
+fn what_is_lost_on_the_way_is_handed_back_again() {
+    let (mut world, _, enrolment, decision) = decided(31);
+    world.server.restore_backup(0, 9);
+    // The answer that names the new history comes; the next one does not.
+    world.server.faults.borrow_mut().push_back(None);
+    world.server.fail_next(crate::testing::Fault::LostAnswer);
+    let (code, report) = world.sync_fails();
+    assert_eq!((code, report.returned), (Code::NetworkFailed, 0));
+    world.restart();
+    assert_eq!(world.sync().returned, 2);
+    for hash in [enrolment, decision] {
+        assert_eq!(world.server.holds(&hash), 1);
+    }
+}
+
+#[test]
+fn an_overtaken_decision_is_delivered_and_shown_no_more() {
+    let (world, filed, _, decision) = decided(32);
+    world.server.restore_backup(0, 9);
+    let overtaken = (OutcomeKind::Quarantined, Some(Code::Overtaken), false);
+    world
+        .server
+        .verdicts
+        .borrow_mut()
+        .insert(decision, overtaken);
+    world.sync();
+    world.server.verdicts.borrow_mut().clear();
+    world.server.requests.take();
+    world.sync();
+    assert!(
+        returned(&world).iter().all(Vec::is_empty),
+        "it is in the ledger"
+    );
+    // The fake server gives it out as news of its ledger again: then it counts.
+    let report = world.report(filed.report);
+    assert_eq!(report.entries.len(), 1);
+}
+
+#[test]
+fn a_rolled_back_server_is_shown_its_receipt() {
+    let (world, filed, enrolment, _) = decided(33);
+    world.server.ledger.borrow_mut().truncate(1);
+    world.server.rolled_back.set(true);
+    let report = world.sync();
+    assert!(report.new_epoch && !world.server.rolled_back.get());
+    assert_eq!(world.server.holds(&filed.entry), 1);
+    assert_eq!(world.server.holds(&enrolment), 1);
+    let requests = world.server.requests.borrow();
+    let seen = requests[0].seen.as_ref().expect("what it has seen");
+    assert_eq!(seen.number, 2);
+    assert!(requests[0].receipt.is_none(), "only when it is asked for");
+    assert!(requests.iter().any(|request| request.receipt.is_some()));
+}
+
+/// A server that was put back signs receipts of its own for less; the proof of
+/// what it once confirmed stays.
+#[test]
+fn a_lower_receipt_does_not_replace_the_proof() {
+    let (world, _, _, _) = decided(34);
+    world.file("two");
+    world.file("three");
+    world.sync();
+    world.server.ledger.borrow_mut().truncate(1);
+    world.file("four");
+    world.sync();
+    world.server.requests.take();
+    world.sync();
+    let requests = world.server.requests.take();
+    assert_eq!(requests[0].seen.as_ref().map(|seen| seen.number), Some(5));
+}
