@@ -170,7 +170,6 @@ impl Config {
         for path in files.into_iter().flatten() {
             *path = data.join(&*path);
         }
-        config.evidence_folder = data.join(&config.evidence_folder);
         if let Some(listen) = overrides.listen {
             config.listen = listen;
         }
@@ -257,7 +256,9 @@ impl Config {
     /// An unreadable `evidence_s3_secret_file`.
     pub fn evidence(&self) -> Result<objects::Place> {
         if self.evidence_s3_bucket.is_empty() {
-            return Ok(objects::Place::Folder(self.evidence_folder.clone()));
+            return Ok(objects::Place::Folder(
+                self.data.join(&self.evidence_folder),
+            ));
         }
         let secret = match &self.evidence_s3_secret_file {
             Some(path) if self.evidence_s3_secret.0.is_empty() => {

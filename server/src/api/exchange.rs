@@ -74,7 +74,7 @@ pub(crate) async fn exchange(
         }
         let returned = ingest::check_returned(&keys.receipt_public, store, &request.returned)?;
         if returned.iter().any(ingest::Returned::is_enrolment) {
-            return Ok(Ready::Enrol(request, returned, turn));
+            return Ok(Ready::Enrol(Box::new(request), returned, turn));
         }
         verify(&shared, request, returned)
     })
@@ -87,7 +87,7 @@ pub(crate) async fn exchange(
             let shared = app.clone();
             let ready = web::block(move || {
                 let _turn = turn;
-                verify(&shared, request, returned)
+                verify(&shared, *request, returned)
             })
             .await
             .map_err(|_| Error::Internal("verifying was cancelled".into()))??;
@@ -128,7 +128,7 @@ pub(crate) async fn exchange(
 /// How far a request is.
 enum Ready {
     /// Enrolments that it hands back come first.
-    Enrol(Request, Vec<ingest::Returned>, OwnedSemaphorePermit),
+    Enrol(Box<Request>, Vec<ingest::Returned>, OwnedSemaphorePermit),
     /// Verified; its cursor, and what the phone has seen.
     Commit(Box<ingest::Prepared>, Option<String>, Option<Seen>),
 }

@@ -209,7 +209,7 @@ impl Bar {
     }
 
     fn show(&self, what: &str, rows: u64) {
-        if let Some(bar) = self.0.as_ref().filter(|_| rows % STEP == 0) {
+        if let Some(bar) = self.0.as_ref().filter(|_| rows.is_multiple_of(STEP)) {
             bar.set_message(format!("{what}: {rows}"));
             bar.tick();
         }

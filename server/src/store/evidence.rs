@@ -49,6 +49,9 @@ pub struct FileRow {
     pub durable_at: Option<i64>,
 }
 
+/// A file to destroy: its mission's short key and id, and its SHA-256.
+pub type Doomed = (i32, Vec<u8>, Vec<u8>);
+
 /// What one entry announces; it replaces what the same entry announced before.
 #[derive(Clone, Debug)]
 pub struct Announcement {
@@ -201,7 +204,7 @@ fn doom(conn: &mut Conn, mission: i32, sha256: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// The database's.
-pub fn doomed(conn: &mut Conn) -> Result<Vec<(i32, Vec<u8>, Vec<u8>)>> {
+pub fn doomed(conn: &mut Conn) -> Result<Vec<Doomed>> {
     Ok(evidence_doomed::table
         .inner_join(missions::table)
         .select((

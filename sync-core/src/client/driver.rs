@@ -269,7 +269,8 @@ impl Client {
                     }
                     Command::SendEnrolment(request) => {
                         let call = wire::enrolment(&origin, &request);
-                        Event::Enrolment(wire::read_enrolment(self.transport.send(call).await))
+                        let answer = wire::read_enrolment(self.transport.send(call).await);
+                        Event::Enrolment(answer.map(Box::new))
                     }
                     Command::SendExchange { request, token } => {
                         let call = wire::exchange(&origin, &request, token.as_deref());

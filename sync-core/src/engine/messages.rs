@@ -71,7 +71,7 @@ pub enum Event {
     /// An entry was filed, by this process or another. What it attaches is here.
     Filed(Rc<Entry>),
     /// The answer to [`Command::SendEnrolment`].
-    Enrolment(Result<enrolment::Response, Failure>),
+    Enrolment(Result<Box<enrolment::Response>, Failure>),
     /// The answer to [`Command::SendExchange`].
     Exchange(Result<exchange::Response, Failure>),
     /// The answer to [`Command::SendToken`].

@@ -202,7 +202,7 @@ impl Engine {
                 self.snapshot.entries.push(entry);
                 self.requeue();
             }
-            Event::Enrolment(answer) => self.on_enrolment(answer, env),
+            Event::Enrolment(answer) => self.on_enrolment(answer.map(|answer| *answer), env),
             Event::Exchange(answer) => {
                 let sent = match self.run.as_mut().map(|run| &mut run.waiting_for) {
                     Some(waiting @ Waiting::Exchange(_)) => {

@@ -5,7 +5,12 @@
 use std::io::{Read as _, Write as _};
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
-use protocol::{assertion, enrolment, exchange, problem};
+use protocol::{
+    assertion, enrolment,
+    entry::{Severity, WireEntry},
+    exchange::{self, Lane},
+    problem,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -65,11 +70,28 @@ pub fn enrolment(origin: &str, request: &enrolment::Request) -> Call {
 pub fn exchange(origin: &str, request: &exchange::Request, token: Option<&str>) -> Call {
     let body = serde_json::json!(request).to_string().into_bytes();
     let mut call = json(format!("{origin}/v1/exchange"), body);
+    call.headers
+        .push((Lane::HEADER, lane(request).name().to_owned()));
     if let Some(token) = token {
         call.headers
             .push(("authorization", format!("Bearer {token}")));
     }
     call
+}
+
+/// What an exchange is about, for a server that has to choose.
+fn lane(request: &exchange::Request) -> Lane {
+    let is_critical = |entry: &WireEntry| {
+        serde_json::from_str::<Value>(&entry.payload)
+            .is_ok_and(|payload| payload["body"]["severity"] == Severity::Critical.name())
+    };
+    if request.entries.is_empty() {
+        Lane::News
+    } else if request.entries.iter().any(is_critical) {
+        Lane::Critical
+    } else {
+        Lane::Text
+    }
 }
 
 /// `POST /v1/token` (RFC 7523 §2.1).
@@ -333,9 +355,8 @@ mod tests {
         ));
     }
 
-    #[test]
-    fn large_bodies_are_packed_and_small_ones_not() {
-        let mut request = exchange::Request {
+    fn request() -> exchange::Request {
+        exchange::Request {
             protocol: 1,
             app: "test/1".into(),
             journals: Vec::new(),
@@ -346,9 +367,36 @@ mod tests {
             receipt: None,
             returned: Vec::new(),
             former: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_exchange_names_its_most_urgent_lane() {
+        let entry = |severity: &str| WireEntry {
+            header: String::new(),
+            payload: format!(r#"{{"body":{{"severity":"{severity}"}}}}"#),
+            disclosures: Vec::new(),
+            signature: String::new(),
         };
+        for (severities, expected) in [
+            (&[][..], Lane::News),
+            (&["low", "high"], Lane::Text),
+            (&["low", "critical"], Lane::Critical),
+        ] {
+            let request = exchange::Request {
+                entries: severities.iter().map(|severity| entry(severity)).collect(),
+                ..request()
+            };
+            assert_eq!(lane(&request), expected, "{severities:?}");
+        }
+    }
+
+    #[test]
+    fn large_bodies_are_packed_and_small_ones_not() {
+        let mut request = request();
         let small = exchange("https://host", &request, None);
         assert_eq!(small.url, "https://host/v1/exchange");
+        assert!(small.headers.contains(&(Lane::HEADER, "news".into())));
         assert!(
             !small
                 .headers

@@ -10,6 +10,9 @@ use tests::{
     upload::{Sample, Way, announced},
 };
 
+/// Headers, and the status and the code that answer them.
+type Case<'a> = (&'a [(&'a str, &'a str)], u16, &'a str);
+
 on_both_databases!(odd_requests_are_refused, odd_announcements_wait);
 
 fn odd_requests_are_refused(kind: Db) {
@@ -22,7 +25,7 @@ fn odd_requests_are_refused(kind: Db) {
     let way = Way::of(&phone, &sample.file);
     let octets = "application/offset+octet-stream";
     let max = u64::MAX.to_string();
-    let table: &[(&[(&str, &str)], u16, &str)] = &[
+    let table: &[Case<'_>] = &[
         (&[], 412, "tus_version"),
         (&[("tus-resumable", "0.2.2")], 412, "tus_version"),
         (&[("tus-resumable", "1.0.0")], 415, "unsupported_media_type"),

@@ -463,10 +463,10 @@ impl Run {
     }
 
     fn count_announced(&mut self, entry: &Incoming) {
-        if let Some((accreditation, attach)) = attach_of(entry) {
-            if let Some(announced) = self.announced.get_mut(&accreditation) {
-                announced.add(attach.file.sha256.0.to_vec(), attach.file.size);
-            }
+        if let Some((accreditation, attach)) = attach_of(entry)
+            && let Some(announced) = self.announced.get_mut(&accreditation)
+        {
+            announced.add(attach.file.sha256.0.to_vec(), attach.file.size);
         }
     }
 

@@ -346,11 +346,10 @@ impl Projector {
                 reopen(&mut row);
             }
             // A file added later says nothing new about what was decided.
-            Kind::Attach => {
-                if Attach::from_body(&read.body).is_err() {
-                    return Ok(Effect::Quarantined(Code::Unreadable));
-                }
+            Kind::Attach if Attach::from_body(&read.body).is_err() => {
+                return Ok(Effect::Quarantined(Code::Unreadable));
             }
+            Kind::Attach => {}
             _ if row.status == status::NEEDS_INFO => row.flags |= flags::ANSWERED,
             _ => {}
         }

@@ -147,7 +147,7 @@ impl World {
                 };
                 Attach {
                     file: file(seq % 5, 100 + seq % 3),
-                    preview: (seq % 2 == 0).then(|| file(5 + seq % 2, 10)),
+                    preview: (seq.is_multiple_of(2)).then(|| file(5 + seq % 2, 10)),
                     taken_at: Some("2024-09-01T06:00:00Z".into()),
                 }
                 .to_body()
