@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "a failing seed must be seen")]
 
+mod attach;
 mod bad_input;
 mod commands;
 mod convergence;
