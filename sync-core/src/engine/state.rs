@@ -212,7 +212,12 @@ impl SyncState {
     /// Backs off after a failure: decorrelated jitter, so that phones that lost
     /// the network together do not come back together.
     pub(super) fn back_off(&mut self, env: &dyn Environment) {
-        self.wait = Some(jittered(self.wait, self.failures, env));
+        let wait = jittered(self.wait, self.failures, env);
+        // What is left of a longer wait that the server asked for stands.
+        let asked = self.wait.filter(|wait| wait.asked);
+        self.wait = asked
+            .filter(|asked| asked.left(env.now()) > wait.millis)
+            .or(Some(wait));
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -319,6 +324,23 @@ mod tests {
         );
         state.asked_to_wait(1_000, 0, &env);
         assert_eq!(state.wait_left(env.now(), true), 1_000_000);
+    }
+
+    #[test]
+    fn a_failure_does_not_shorten_what_the_server_asked_for() {
+        let env = FakeEnv::new(5);
+        let mut state = SyncState::default();
+        state.asked_to_wait(3_600, 0, &env);
+        // Somebody asks for a sync all the same, and there is no network.
+        env.advance(10_000);
+        state.back_off(&env);
+        assert_eq!(state.wait_left(env.now(), true), 3_590_000);
+        assert_eq!(state.failures, 1);
+        // Once that is over, failures alone decide.
+        env.advance(3_590_000);
+        state.back_off(&env);
+        let left = state.wait_left(env.now(), false);
+        assert!((BACKOFF_BASE..=BACKOFF_CAP).contains(&left));
     }
 
     #[test]
