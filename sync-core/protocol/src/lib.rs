@@ -17,6 +17,7 @@
 
 pub mod arrange;
 pub mod assertion;
+pub mod bundle;
 pub mod codes;
 pub mod encoding;
 pub mod enrolment;
