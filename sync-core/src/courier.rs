@@ -34,6 +34,8 @@ pub struct Courier {
     origin: String,
     wish: Request,
     part: u64,
+    /// The furthest that the server has said.
+    seen: u64,
 }
 
 /// What ended a run.
@@ -45,8 +47,8 @@ pub struct Interrupted {
     pub again: bool,
     /// Seconds to wait at least, if the server asks for it.
     pub wait: Option<u32>,
-    /// Bytes that got through in this run.
-    pub sent: u64,
+    /// Whether anything got through since the run before.
+    pub progressed: bool,
 }
 
 impl Courier {
@@ -87,6 +89,7 @@ impl Courier {
                 size,
             },
             part: PART_FIRST,
+            seen: 0,
         })
     }
 
@@ -106,45 +109,44 @@ impl Courier {
         transport: &dyn Transport,
         tell: &dyn Fn(u64),
     ) -> Result<State, Interrupted> {
+        let before = self.seen;
         let call = wire::ask_bundle(&self.origin, &self.wish);
-        let mut state = self.heard(wire::read_bundle(transport.send(call).await), 0)?;
-        let begun = state.offset;
+        let mut state = self.heard(wire::read_bundle(transport.send(call).await), before)?;
         while state.state == Standing::Receiving {
             tell(state.offset);
-            let (offset, sent) = (state.offset, state.offset.saturating_sub(begun));
+            let offset = state.offset;
             let length = self.part.min(self.wish.size.saturating_sub(offset));
             let part = self.read(offset, length).map_err(|error| Interrupted {
                 error,
                 again: false,
                 wait: None,
-                sent,
+                progressed: self.seen > before,
             })?;
             let call = wire::send_bundle(&self.origin, &self.wish, offset, part);
-            state = self.heard(wire::read_bundle(transport.send(call).await), sent)?;
+            state = self.heard(wire::read_bundle(transport.send(call).await), before)?;
             self.part = (self.part * 2).min(PART_MOST);
         }
         tell(state.offset);
         Ok(state)
     }
 
-    fn heard(&mut self, answer: Result<State, Failure>, sent: u64) -> Result<State, Interrupted> {
+    fn heard(&mut self, answer: Result<State, Failure>, before: u64) -> Result<State, Interrupted> {
+        let progressed = self.seen > before;
         let interrupted = |error, again, wait| Interrupted {
             error,
             again,
             wait,
-            sent,
+            progressed,
         };
         match answer {
             Ok(state) if state.offset <= self.wish.size && state.bundle == self.wish.bundle => {
+                self.seen = self.seen.max(state.offset);
                 Ok(state)
             }
-            Ok(_) => Err(interrupted(
-                Error::Network {
-                    message: "the server answered for another bundle".into(),
-                },
-                false,
-                None,
-            )),
+            Ok(_) => {
+                let message = "the server answered for another bundle".into();
+                Err(interrupted(Error::Network { message }, false, None))
+            }
             Err(Failure::Network { message, .. }) => {
                 self.part = (self.part / 2).max(PART_LEAST);
                 Err(interrupted(Error::Network { message }, true, None))
@@ -162,11 +164,8 @@ impl Courier {
                 };
                 // Where it goes on is asked again; a full server may have room later.
                 let again = matches!(status, 409 | 429 | 500..=506 | 508..);
-                Err(interrupted(
-                    Error::Server { code, message },
-                    again,
-                    retry_after,
-                ))
+                let error = Error::Server { code, message };
+                Err(interrupted(error, again, retry_after))
             }
         }
     }

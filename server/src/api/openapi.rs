@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    accreditations, devices, docs, enrolments, erasures, evidence, exchange, exports, health, jwks,
-    login, me, metrics, missions, quarantine, reports,
+    accreditations, bundles, devices, docs, enrolments, erasures, evidence, exchange, exports,
+    health, jwks, login, me, metrics, missions, quarantine, reports,
     routes::{Policy, ROUTES, Route},
     token,
 };
@@ -37,6 +37,7 @@ pub(super) const ERRORS: &[Code] = &[];
         exports::export_reports,
         evidence::options::describe_uploads, evidence::head::probe_evidence,
         evidence::patch::send_evidence, evidence::get::read_evidence,
+        bundles::ask::ask_bundle, bundles::send::send_bundle, bundles::list::list_bundles,
         quarantine::list::list_quarantine, quarantine::admit::admit_entry,
         accreditations::list::list_accreditations, accreditations::revoke::revoke_accreditation,
         enrolments::issue::issue_enrolment_code, devices::list::list_devices, devices::revoke::revoke_device,

@@ -146,12 +146,12 @@ pub(crate) async fn deliver(
                 error,
                 again,
                 wait: asked,
-                sent,
+                progressed,
             }) => {
                 if !again {
                     return Err(error.into());
                 }
-                if sent > 0 {
+                if progressed {
                     wait = WAIT_FIRST;
                 }
                 (Err(error), asked)

@@ -131,6 +131,8 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("enrolment-response", json!(messages::enrolment_response())),
         ("assertion", json!(messages::assertion())),
         ("problem", json!(stale)),
+        ("bundle-request", json!(messages::bundle_request())),
+        ("bundle-state", json!(messages::bundle_state())),
     ]
 }
 

@@ -95,6 +95,12 @@ impl Unsealer {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The identities.
+    #[must_use]
+    pub(crate) fn into_identities(self) -> Vec<age::x25519::Identity> {
+        self.0
+    }
 }
 
 /// Counts and hashes what goes through.
