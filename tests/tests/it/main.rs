@@ -11,6 +11,7 @@ mod evidence;
 mod evidence_bad_input;
 mod evidence_s3;
 mod exports;
+mod foreign_tus;
 mod harness;
 mod lists;
 mod matrix;
