@@ -21,3 +21,4 @@ mod power;
 mod rebuilding;
 mod recovery;
 mod releases;
+mod stranger;
