@@ -6,6 +6,7 @@ mod attach;
 mod bad_input;
 mod commands;
 mod convergence;
+mod crashes;
 mod demo;
 mod evidence;
 mod evidence_bad_input;
