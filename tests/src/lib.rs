@@ -22,6 +22,7 @@
 //! | [`bundle`] | couriers' bundles, good or bad |
 //! | [`s3`] | an S3-speaking server of the test's own |
 //! | [`bench`] | the measurements of `make bench` |
+//! | [`crashes`] | the cycles of `make crashes` |
 //! | [`road`] | the measurements of `make road` |
 //! | [`wait`], [`chance`], [`reaper`] | deadlines, seeded randomness, and an end to every process started |
 //!
@@ -42,6 +43,7 @@ pub mod bench;
 pub mod bundle;
 pub mod chance;
 pub mod console;
+pub mod crashes;
 pub mod database;
 pub mod demo_data;
 pub mod faults;
