@@ -59,7 +59,7 @@ impl Unlock for Asker {
         }
     }
 
-    fn from_secret_service(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, Error> {
+    fn secret_service_key(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, Error> {
         secret_service::look_up(name)
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn passphrase(
             env.random(&mut *key);
             secret_service::store(&name, &key)?;
             // A service that forgets at once would lock everybody out.
-            if *asker.from_secret_service(&name)? != *key {
+            if *asker.secret_service_key(&name)? != *key {
                 let message = "it did not keep what it was given; nothing was changed";
                 return Err(refused(Code::SecretServiceFailed, message));
             }

@@ -293,8 +293,11 @@ impl Bundles {
     pub async fn sweep(&self) -> Result<()> {
         for (file, size) in self.objects().complete_files(objects::BUNDLES).await? {
             let known = self.read(move |conn| store::find(conn, &file.0)).await?;
-            if known.is_none() {
-                self.note(file, size).await?;
+            match known.as_ref().map(|row| row.state.as_str()) {
+                None => self.note(file, size).await?,
+                Some(store::WAITS) => {}
+                // The server died between noting what became of it and this.
+                Some(_) => self.objects().destroy(objects::BUNDLES, &file).await?,
             }
         }
         for row in self.read(store::waiting).await? {

@@ -547,7 +547,7 @@ mod tests {
             Ok(Zeroizing::new(self.0.to_owned()))
         }
 
-        fn from_secret_service(&self, _: &str) -> Result<Zeroizing<[u8; 32]>, Error> {
+        fn secret_service_key(&self, _: &str) -> Result<Zeroizing<[u8; 32]>, Error> {
             Err(wipe_unfinished())
         }
     }

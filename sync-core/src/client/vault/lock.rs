@@ -61,7 +61,7 @@ pub trait Unlock {
     ///
     /// # Errors
     /// [`Code::SecretServiceFailed`].
-    fn from_secret_service(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, Error>;
+    fn secret_service_key(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, Error>;
 }
 
 /// Nobody to ask.
@@ -76,7 +76,7 @@ impl Unlock for NobodyToAsk {
         ))
     }
 
-    fn from_secret_service(&self, _: &str) -> Result<Zeroizing<[u8; 32]>, Error> {
+    fn secret_service_key(&self, _: &str) -> Result<Zeroizing<[u8; 32]>, Error> {
         Err(Error::refused(
             Code::SecretServiceFailed,
             "the keys of this home are locked by the desktop's secret service",
@@ -122,7 +122,7 @@ impl Lock {
     pub(super) fn key(&self, unlock: &dyn Unlock) -> Result<Zeroizing<[u8; 32]>, Error> {
         match self {
             Self::Passphrase { .. } => self.key_of(&unlock.passphrase()?),
-            Self::SecretService { name } => unlock.from_secret_service(name),
+            Self::SecretService { name } => unlock.secret_service_key(name),
         }
     }
 
