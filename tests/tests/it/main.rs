@@ -8,6 +8,7 @@ mod commands;
 mod convergence;
 mod demo;
 mod evidence;
+mod evidence_backup;
 mod evidence_bad_input;
 mod evidence_s3;
 mod exports;
