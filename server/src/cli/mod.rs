@@ -84,6 +84,9 @@ fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Rebuild => setup::rebuild(common, host, out),
         Command::Recovery => recovery::show(&Desk::open(common, host)?, out),
         Command::Backup(wish) => backup::backup(&Desk::open(common, host)?, wish, out),
+        Command::Restore(wish) if wish.evidence_only => {
+            backup::bring(&Desk::open(common, host)?, &wish, out)
+        }
         Command::Restore(wish) => backup::restore(common, host, &wish, out),
     }
 }

@@ -284,6 +284,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    evidence_senders (mission, sha256, accreditation) {
+        mission -> Integer,
+        sha256 -> Binary,
+        accreditation -> Binary,
+    }
+}
+
+diesel::table! {
     inbox (mission, accreditation, number) {
         mission -> Integer,
         accreditation -> Binary,
@@ -305,6 +313,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     evidence,
     evidence_doomed,
     evidence_files,
+    evidence_senders,
     former_numbers,
     inbox,
     journal_contacts,

@@ -124,6 +124,8 @@ codes! {
     AlreadyExists "already_exists" Problem 409 "It exists already.";
     ServerRunning "server_running" Problem 409 "A server is running on this data; stop it first.";
     BackupInvalid "backup_invalid" Problem 400 "The backup is incomplete, damaged or sealed to another key; nothing was changed.";
+    BackupRunning "backup_running" Problem 409 "Another backup is being written into the same folder; wait for its end.";
+    EvidenceLost "evidence_lost" Problem 500 "Everything else was done, but some files of evidence are missing or damaged; they are named.";
     Overloaded "overloaded" Problem 503 "The server is busy; try again after the time it names.";
     DatabaseUnavailable "database_unavailable" Problem 503 "The database cannot be reached or is full; nothing was changed.";
     Internal "internal" Problem 500 "An error of the server's own; it has been logged.";

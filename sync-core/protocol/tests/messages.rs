@@ -218,6 +218,7 @@ pub(crate) fn enrolment_response() -> enrolment::Response {
         epoch: EpochId(uuid("epoch")),
         server_time: "2024-02-06T05:00:00.000000Z".into(),
         entry: Some(sample("enrol").entry.to_wire()),
+        number: Some(11),
     }
 }
 

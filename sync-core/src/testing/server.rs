@@ -430,6 +430,8 @@ impl FakeServer {
             epoch: self.epoch.get(),
             server_time: self.time(),
             entry: self.enrolment.borrow().as_ref().map(SdJwt::to_wire),
+            // It is the first that this server signs.
+            number: self.enrolment.borrow().as_ref().map(|_| 1),
         }))
     }
 

@@ -148,6 +148,7 @@ impl Transport for HttpTransport {
             status: response.status().as_u16(),
             content_type: header(header::CONTENT_TYPE.as_str()),
             content_encoding: header(header::CONTENT_ENCODING.as_str()),
+            code: header(protocol::problem::CODE_HEADER),
             retry_after: header(header::RETRY_AFTER.as_str()),
             tus_resumable: header("tus-resumable"),
             upload_offset: header("upload-offset"),

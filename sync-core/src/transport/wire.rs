@@ -6,7 +6,9 @@ use std::io::{Read as _, Write as _};
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use protocol::{
-    assertion, enrolment,
+    assertion,
+    codes::Code,
+    enrolment,
     entry::{Severity, WireEntry},
     exchange::{self, Lane},
     problem,
@@ -190,10 +192,19 @@ fn read<T: DeserializeOwned>(answer: Result<Answer, Unreachable>) -> Result<T, F
     Err(problem_of(&answer).unwrap_or_else(|| stranger(answer.status)))
 }
 
-/// The server's own refusal, if it is one.
+/// The server's own refusal, if it is one. One without a body, to a `HEAD`, says
+/// its code in a header.
 pub(super) fn problem_of(answer: &Answer) -> Option<Failure> {
     if answer.status < 400 || !media_type(answer).eq_ignore_ascii_case(problem::MEDIA_TYPE) {
         return None;
+    }
+    if answer.body.is_empty() {
+        return Code::from_name(answer.code.trim()).map(|code| Failure::Problem {
+            status: answer.status,
+            code,
+            detail: String::new(),
+            retry_after: retry_after(answer),
+        });
     }
     let problem: problem::Problem = serde_json::from_slice(&decode(answer)?).ok()?;
     problem
@@ -253,8 +264,6 @@ fn decode(answer: &Answer) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use protocol::codes::Code;
-
     use super::*;
 
     fn answer(status: u16, content_type: &str, body: &str) -> Result<Answer, Unreachable> {

@@ -9,6 +9,7 @@ mod convergence;
 mod crashes;
 mod demo;
 mod evidence;
+mod evidence_backup;
 mod evidence_bad_input;
 mod evidence_s3;
 mod exports;

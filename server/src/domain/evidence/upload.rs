@@ -216,8 +216,12 @@ impl Evidence {
             completed_at: now.0,
             durable_at: self.durable_at_once.then_some(now.0),
         };
-        let kept = row.clone();
-        self.write(move |conn| store::complete(conn, &kept)).await?;
+        let (kept, sender) = (row.clone(), sent.accreditation);
+        self.write(move |conn| {
+            store::complete(conn, &kept)?;
+            store::sent_by(conn, kept.mission, &kept.sha256, sender.as_bytes())
+        })
+        .await?;
         metrics::counter!("scrutineer_evidence_files_total").increment(1);
         self.objects.remove_upload(&upload).await?;
         Ok(done(&row))
