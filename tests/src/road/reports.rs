@@ -53,6 +53,7 @@ pub(super) fn measure(options: &Options) -> Result<(), Error> {
             bits_per_second: Some(options.bits),
             delay: Duration::from_millis(options.round_trip / 2),
             cut_after: Some(1_000..4_000),
+            cut_down_after: None,
             cuts,
         };
         print("Scrutineer", &scrutineer(&shape, options.seed, &reports)?);
