@@ -21,6 +21,7 @@
 //! | [`upload`] | announces files and sends their bytes, honestly or not |
 //! | [`s3`] | an S3-speaking server of the test's own |
 //! | [`bench`] | the measurements of `make bench` |
+//! | [`crashes`] | the cycles of `make crashes` |
 //! | [`road`] | the measurements of `make road` |
 //! | [`wait`], [`chance`], [`reaper`] | deadlines, seeded randomness, and an end to every process started |
 //!
@@ -40,6 +41,7 @@
 pub mod bench;
 pub mod chance;
 pub mod console;
+pub mod crashes;
 pub mod database;
 pub mod demo_data;
 pub mod faults;

@@ -53,8 +53,8 @@ pub(super) fn measure(options: &Options) -> Result<(), Error> {
             bits_per_second: Some(options.bits),
             delay: Duration::from_millis(options.round_trip / 2),
             cut_after: Some(1_000..4_000),
-            cut_down_after: None,
             cuts,
+            ..Shape::default()
         };
         print("Scrutineer", &scrutineer(&shape, options.seed, &reports)?);
         print("ODK", &odk(&shape, options.seed, &reports)?);
