@@ -30,7 +30,7 @@ pub enum Command {
     /// `POST /v1/exchange`; answer with [`Event::Exchange`].
     SendExchange {
         /// The request.
-        request: exchange::Request,
+        request: Box<exchange::Request>,
         /// The bearer token, if one is held.
         token: Option<String>,
     },

@@ -90,7 +90,10 @@ impl Engine {
         };
         self.wait_for(
             Waiting::Exchange(sent),
-            Command::SendExchange { request, token },
+            Command::SendExchange {
+                request: Box::new(request),
+                token,
+            },
         );
     }
 

@@ -92,9 +92,12 @@ impl Built {
     }
 }
 
+/// The one used last stands last.
+type Kept = VecDeque<(Key, Arc<Built>)>;
+
 /// See the module. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Shelf(Arc<Mutex<VecDeque<(Key, Arc<Built>)>>>);
+pub struct Shelf(Arc<Mutex<Kept>>);
 
 impl Shelf {
     /// What the phone that holds `holdings` is to know: the newest snapshot of each
@@ -190,9 +193,8 @@ impl Shelf {
         };
         let built = Arc::new(built);
         shelf.push_back((key, built.clone()));
-        let weight = |shelf: &VecDeque<(Key, Arc<Built>)>| -> usize {
-            shelf.iter().map(|(_, built)| built.packed.len()).sum()
-        };
+        let weight =
+            |shelf: &Kept| -> usize { shelf.iter().map(|(_, built)| built.packed.len()).sum() };
         while shelf.len() > KEPT || (shelf.len() > 1 && weight(&shelf) > KEPT_BYTES) {
             shelf.pop_front();
         }
