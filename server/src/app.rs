@@ -12,6 +12,7 @@ use crate::{
         evidence::Evidence,
         ingest::{Batcher, DeviceKeys},
         missions,
+        reference::{self, Shelf},
     },
     error::Result,
     keys::Keys,
@@ -35,6 +36,8 @@ pub struct App {
     pub batcher: Batcher,
     /// The bytes of evidence.
     pub evidence: Evidence,
+    /// Snapshots of registers, ready for phones.
+    pub reference: Shelf,
     /// Turns for verifying signatures: one a core, so that the committing
     /// threads are never starved by a crowd of verifiers.
     pub verifying: Arc<Semaphore>,
@@ -49,7 +52,10 @@ impl App {
         let keys = Arc::new(Keys::load(&config.keys_folder())?);
         let mut store = Store::open(&config.database()?, config.database_connections)?;
         store.checkpoint_in_background()?;
-        store.write(|conn| missions::ensure_epoch(conn, &host))?;
+        store.write(|conn| {
+            missions::ensure_epoch(conn, &host)?;
+            reference::catch_up_all(conn)
+        })?;
         let batcher = Batcher::new(store.clone(), host.clone(), config.evidence_quota);
         let evidence = Evidence::open(&config, store.clone(), host.clone())?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -61,6 +67,7 @@ impl App {
             device_keys: DeviceKeys::default(),
             batcher,
             evidence,
+            reference: Shelf::default(),
             verifying: Arc::new(Semaphore::new(cores)),
         })
     }

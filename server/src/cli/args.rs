@@ -72,6 +72,9 @@ pub(super) enum Command {
     /// Reports: list, read, decide
     #[command(subcommand)]
     Report(Report),
+    /// Tell observers something
+    #[command(subcommand)]
+    Message(Message),
     /// Entries that wait: quarantined, or without the entry before them
     #[command(subcommand)]
     Quarantine(Quarantine),
@@ -465,6 +468,52 @@ pub(super) enum Report {
         /// What the observer is asked
         #[arg(long)]
         question: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Message {
+    /// Send a message; without any of the filters to everybody
+    ///
+    /// It reaches the accreditations that match as they are registered now: by place, by
+    /// institution, by both if both are given; named accreditations are added to those.
+    Send {
+        #[command(flatten)]
+        mission: InMission,
+        #[command(flatten)]
+        actor: Actor,
+        /// The words
+        #[arg(long)]
+        text: String,
+        /// A line above them
+        #[arg(long)]
+        subject: Option<String>,
+        /// Who is assigned to a station of this constituency; may be given again
+        #[arg(long, value_name = "CODE")]
+        constituency: Vec<String>,
+        /// Who is sent by this institution; may be given again
+        #[arg(long, value_name = "NAME")]
+        institution: Vec<String>,
+        /// Who is assigned to this station; may be given again
+        #[arg(long, value_name = "CODE")]
+        station: Vec<String>,
+        /// This accreditation, by its number; may be given again
+        #[arg(long, value_name = "NUMBER")]
+        accreditation: Vec<String>,
+        /// To be seen at once
+        #[arg(long)]
+        urgent: bool,
+    },
+    /// List messages, the newest first
+    List {
+        #[command(flatten)]
+        mission: InMission,
+        /// How many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
+        limit: i64,
+        /// Only those before this number
+        #[arg(long, value_name = "NUMBER")]
+        before: Option<i64>,
     },
 }
 

@@ -8,6 +8,7 @@ mod backup;
 mod export;
 #[cfg(test)]
 pub(crate) mod manual;
+mod messages;
 mod people;
 mod recovery;
 mod reports;
@@ -79,6 +80,7 @@ fn run(cli: Cli, out: Out) -> Result<()> {
             people::accreditation(&Desk::open(common, host)?, command, out)
         }
         Command::Erasure(command) => reports::erasure(&Desk::open(common, host)?, command, out),
+        Command::Message(command) => messages::message(&Desk::open(common, host)?, command, out),
         Command::Keys(args::Keys::Rotate) => setup::rotate(common, &host, out),
         Command::Config(args::Config::Show) => setup::show_config(common, out),
         Command::Rebuild => setup::rebuild(common, host, out),

@@ -5,7 +5,7 @@
 
 use protocol::{
     codes::Code,
-    entry::{At, Draft, Kind, Link},
+    entry::{At, BuildError, Draft, Kind, Link},
     ids::{AccreditationId, DeviceId, EntryHash, MissionId, SubjectId, UserId},
     jose::{Jwk, PublicKey, SoftwareKey},
     limits,
@@ -362,16 +362,17 @@ fn needed(name: &str, text: &str) -> Result<String> {
         .ok_or_else(|| Error::refused(Code::ReasonNeeded, format!("give the {name}")))
 }
 
-struct Act {
+/// An entry of the server's own in the making.
+pub(super) struct Act {
     kind: Kind,
     subject: SubjectId,
     base: Option<EntryHash>,
-    body: Map<String, Value>,
-    disclosed: Vec<(&'static str, Value)>,
+    pub(super) body: Map<String, Value>,
+    pub(super) disclosed: Vec<(&'static str, Value)>,
 }
 
 impl Act {
-    fn new(kind: Kind, subject: SubjectId) -> Self {
+    pub(super) fn new(kind: Kind, subject: SubjectId) -> Self {
         Self {
             kind,
             subject,
@@ -391,7 +392,11 @@ impl Act {
         }
     }
 
-    fn append(
+    /// Signs it for a person and appends it. Answers its number and its name.
+    ///
+    /// # Errors
+    /// `too_long` for what is larger than an entry may be; the database's.
+    pub(super) fn append(
         self,
         conn: &mut Conn,
         office: Office<'_>,
@@ -416,7 +421,12 @@ impl Act {
         };
         let sd_jwt = draft
             .sign(office.key, &mut || office.host.bytes())
-            .map_err(|error| Error::Internal(error.to_string()))?;
+            .map_err(|error| match error {
+                BuildError::Limit(_) => {
+                    Error::refused(Code::TooLong, "larger than an entry may be; say less")
+                }
+                BuildError::Sign(error) => Error::Internal(error.to_string()),
+            })?;
         let entry = Incoming {
             hash: sd_jwt.hash(),
             read: Some(

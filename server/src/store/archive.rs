@@ -162,6 +162,12 @@ tables! {
     registers by (mission, kind, version) {
         mission: i32, kind: String, version: i64, sha256: Vec<u8>, imported_at: i64,
     }
+    register_lines by (mission, kind, version, code) {
+        mission: i32, kind: String, version: i64, code: String, line: Option<String>,
+    }
+    register_snapshots by (mission, kind, version) {
+        mission: i32, kind: String, version: i64, sha256: Vec<u8>, bytes: i64,
+    }
     locations by (mission, level, code) {
         mission: i32, level: String, code: String, name: String, parent: Option<String>,
     }
@@ -176,6 +182,9 @@ tables! {
     accreditations by (mission, id) {
         mission: i32, id: Vec<u8>, number: String, name: String, kind: String,
         institution: String, country: String, stations: String, pseudonym: String,
+    }
+    message_audiences by (mission, hash) {
+        mission: i32, hash: Vec<u8>, recipients: Vec<u8>,
     }
     enrolment_codes by (code_hash) {
         code_hash: Vec<u8>, mission: i32, accreditation: Vec<u8>, issued_at: i64,

@@ -299,6 +299,34 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    message_audiences (mission, hash) {
+        mission -> Integer,
+        hash -> Binary,
+        recipients -> Binary,
+    }
+}
+
+diesel::table! {
+    register_lines (mission, kind, version, code) {
+        mission -> Integer,
+        kind -> Text,
+        version -> BigInt,
+        code -> Text,
+        line -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    register_snapshots (mission, kind, version) {
+        mission -> Integer,
+        kind -> Text,
+        version -> BigInt,
+        sha256 -> Binary,
+        bytes -> BigInt,
+    }
+}
+
 diesel::joinable!(evidence_doomed -> missions (mission));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -319,7 +347,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     journal_contacts,
     ledger_heads,
     locations,
+    message_audiences,
     missions,
+    register_lines,
+    register_snapshots,
     registers,
     reports,
     revoked_accreditations,

@@ -7,6 +7,7 @@
 mod args;
 mod files;
 mod output;
+mod reference;
 mod run;
 mod tell;
 

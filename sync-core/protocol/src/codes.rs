@@ -139,6 +139,7 @@ codes! {
     ReceiptInvalid "receipt_invalid" Problem 409 "The server's receipt does not verify; nothing is marked as delivered.";
     StoreDamaged "store_damaged" Problem 500 "The journal's file is damaged; it was moved aside and kept.";
     StoreFailed "store_failed" Problem 500 "The device could not write; nothing was filed.";
+    CategoryUnknown "category_unknown" Problem 400 "The category is not in the mission's list on this device; nothing was filed.";
     QuestionNone "question_none" Problem 409 "There is no open question on this report.";
     // entries that the ledger keeps apart until a coordinator decides
     RevokedDevice "revoked_device" Quarantine 200 "The device or its accreditation was revoked before the entry arrived.";

@@ -151,6 +151,9 @@ pub struct SyncState {
     /// Bytes of a part of a file: as much as the link carried in some seconds.
     #[serde(default)]
     pub chunk_bytes: Option<u64>,
+    /// Bytes of a part of reference data.
+    #[serde(default)]
+    pub reference_bytes: Option<u64>,
     /// No files on one's own accord before this is over; entries all the same.
     #[serde(default)]
     pub files_wait: Option<Wait>,

@@ -131,19 +131,23 @@ fn harmless(media_type: &str) -> (&'static str, &'static str) {
         .unwrap_or(BYTES)
 }
 
-fn header_text(req: &HttpRequest, name: header::HeaderName) -> Option<&str> {
+pub(in crate::api) fn header_text(req: &HttpRequest, name: header::HeaderName) -> Option<&str> {
     req.headers().get(name)?.to_str().ok()
 }
 
 /// Whether a list of entity tags (RFC 9110 §8.8.3) names this one.
-fn names(list: &str, etag: &str) -> bool {
+pub(in crate::api) fn names(list: &str, etag: &str) -> bool {
     list.split(',')
         .map(|tag| tag.trim().trim_start_matches("W/"))
         .any(|tag| tag == "*" || tag == etag)
 }
 
 /// The range that is asked for; `None` for the whole.
-fn wanted(req: &HttpRequest, etag: &str, size: u64) -> Result<Option<Range<u64>>, ApiError> {
+pub(in crate::api) fn wanted(
+    req: &HttpRequest,
+    etag: &str,
+    size: u64,
+) -> Result<Option<Range<u64>>, ApiError> {
     if header_text(req, header::IF_RANGE).is_some_and(|known| known != etag) {
         return Ok(None);
     }
