@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use protocol::ids::{DeviceId, EntryHash, MissionId};
+use protocol::ids::{DeviceId, EntryHash, FileHash, MissionId};
 use uuid::Uuid;
 
 use crate::{
@@ -95,12 +95,50 @@ pub(super) enum Command {
     Config(Config),
     /// Make every table again from the ledger; no server may run meanwhile
     Rebuild,
+    /// Import a bundle that a courier brought: reports and files of one phone, sealed
+    ImportBundle(ImportBundle),
+    /// Bundles that were handed in and wait for the mission's key
+    #[command(subcommand)]
+    Bundles(Bundles),
     /// Write database and evidence to a new folder, while servers run
     Backup(Backup),
     /// Fill an empty data folder, database and store of evidence from a backup
     Restore(Restore),
     /// What came back after a restore, and which ledger numbers are known to be missing
     Recovery,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportBundle {
+    /// The bundle
+    pub(super) file: PathBuf,
+    /// A file with the mission's key (ID.age); without it, those left on the server are tried
+    #[arg(long, value_name = "FILE")]
+    pub(super) identity: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Bundles {
+    /// List those that wait
+    List,
+    /// Import one that waits
+    Import {
+        /// Its name, as listed
+        #[arg(value_name = "BUNDLE")]
+        sha256: FileHash,
+        /// A file with the mission's key (ID.age)
+        #[arg(long, value_name = "FILE")]
+        identity: Vec<PathBuf>,
+    },
+    /// Destroy one that waits
+    Discard {
+        /// Its name, as listed
+        #[arg(value_name = "BUNDLE")]
+        sha256: FileHash,
+        /// It is meant
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -327,10 +327,22 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    bundles (sha256) {
+        sha256 -> Binary,
+        size -> BigInt,
+        received_at -> BigInt,
+        state -> Text,
+        code -> Nullable<Text>,
+        settled_at -> Nullable<BigInt>,
+    }
+}
+
 diesel::joinable!(evidence_doomed -> missions (mission));
 
 diesel::allow_tables_to_appear_in_same_query!(
     accreditations,
+    bundles,
     categories,
     check_ins,
     devices,

@@ -3,7 +3,7 @@
 //! a redirect) is a network failure: it says nothing about the entries.
 
 use protocol::{
-    assertion,
+    assertion, bundle,
     codes::Code,
     enrolment,
     entry::{Severity, WireEntry},
@@ -109,6 +109,36 @@ pub fn token(origin: &str, assertion: &str) -> Call {
         .push((Lane::HEADER, Lane::News.name().to_owned()));
     call.body = body.into_bytes();
     call
+}
+
+/// `POST /v1/bundles`.
+#[must_use]
+pub fn ask_bundle(origin: &str, wish: &bundle::Request) -> Call {
+    let body = serde_json::json!(wish).to_string().into_bytes();
+    json(format!("{origin}/v1/bundles"), body)
+}
+
+/// `PATCH /v1/bundles/{sha256}`.
+#[must_use]
+pub fn send_bundle(origin: &str, wish: &bundle::Request, offset: u64, part: Vec<u8>) -> Call {
+    Call {
+        method: Method::Patch,
+        url: format!("{origin}/v1/bundles/{}", wish.bundle),
+        headers: vec![
+            ("content-type", protocol::evidence::MEDIA_TYPE.to_owned()),
+            ("upload-offset", offset.to_string()),
+            ("upload-length", wish.size.to_string()),
+        ],
+        body: part,
+    }
+}
+
+/// Reads the answer to both.
+///
+/// # Errors
+/// [`Failure`].
+pub fn read_bundle(answer: Result<Answer, Unreachable>) -> Result<bundle::State, Failure> {
+    read(answer)
 }
 
 /// Reads the answer to an enrolment.

@@ -87,6 +87,12 @@ impl Unsealer {
         self.0.is_empty()
     }
 
+    /// The identities.
+    #[must_use]
+    pub(crate) fn into_identities(self) -> Vec<age::x25519::Identity> {
+        self.0
+    }
+
     /// Reads through a seal. What comes is not all right before its end was
     /// reached: a file that is cut off says so there.
     ///

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 pub use show::{FileState, ReportEvidence, ShownFile, of_report, with_arrived};
 pub use sweep::Swept;
-pub use upload::{Progress, Sent};
+pub use turns::{Turn, Turns};
+pub use upload::{Progress, Sent, Stored, store_pieces};
 
-use self::turns::Turns;
 use crate::{
     clock::Host,
     config::{Config, Durability},

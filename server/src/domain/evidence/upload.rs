@@ -1,5 +1,7 @@
 //! Receiving a file in pieces, and putting it together.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 use protocol::{codes::Code, ids::FileHash};
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -11,7 +13,7 @@ use crate::{
     error::{Error, Result},
     store::{
         evidence::{self as store, FileRow},
-        objects::{PIECE_BYTES, Upload, covered},
+        objects::{Objects, PIECE_BYTES, Upload, covered},
     },
 };
 
@@ -109,51 +111,21 @@ impl Evidence {
         &self,
         sent: Sent,
         begun: Progress,
-        mut turn: Turn,
-        mut chunks: mpsc::Receiver<Bytes>,
+        turn: Turn,
+        chunks: mpsc::Receiver<Bytes>,
     ) -> Result<Progress> {
-        let upload = sent.upload();
-        let mut offset = begun.offset;
-        let mut buffer = BytesMut::new();
-        let mut wanted = false;
-        loop {
-            let chunk = tokio::select! {
-                chunk = chunks.recv() => chunk,
-                () = turn.wanted(), if !wanted => {
-                    wanted = true;
-                    // What was handed on already is still stored.
-                    chunks.close();
-                    continue;
-                }
-            };
-            let Some(chunk) = chunk else { break };
-            let left = begun.size - offset - buffer.len() as u64;
-            if chunk.len() as u64 > left {
-                return Err(too_large(begun.size));
-            }
-            metrics::counter!("scrutineer_evidence_bytes_total").increment(chunk.len() as u64);
-            buffer.extend_from_slice(&chunk);
-            while buffer.len() >= PIECE_BYTES {
-                let piece = buffer.split_to(PIECE_BYTES).freeze();
-                let length = piece.len() as u64;
-                self.objects.put_piece(&upload, offset, piece).await?;
-                offset += length;
-            }
+        let range = begun.offset..begun.size;
+        let stored = store_pieces(&self.objects, &sent.upload(), range, turn, chunks).await?;
+        if stored.offset == begun.size {
+            self.settle(&sent).await
+        } else if stored.given_up {
+            Err(mismatch(stored.offset))
+        } else {
+            Ok(Progress {
+                offset: stored.offset,
+                ..begun
+            })
         }
-        if !buffer.is_empty() {
-            let length = buffer.len() as u64;
-            self.objects
-                .put_piece(&upload, offset, buffer.freeze())
-                .await?;
-            offset += length;
-        }
-        if wanted && offset < begun.size {
-            return Err(mismatch(offset));
-        }
-        if offset < begun.size {
-            return Ok(Progress { offset, ..begun });
-        }
-        self.settle(&sent).await
     }
 
     /// What is known of a file and of this device's upload.
@@ -226,6 +198,67 @@ impl Evidence {
         self.objects.remove_upload(&upload).await?;
         Ok(done(&row))
     }
+}
+
+/// How many bytes of an upload are stored now.
+#[derive(Debug)]
+pub struct Stored {
+    /// Where it goes on.
+    pub offset: u64,
+    /// Another request wanted the upload.
+    pub given_up: bool,
+    /// Held until the caller is done too.
+    pub _turn: Turn,
+}
+
+/// Stores chunks as pieces, until they end or another request wants the upload.
+///
+/// # Errors
+/// `body_too_large` for more than the range has, or a store's.
+pub async fn store_pieces(
+    objects: &Objects,
+    upload: &Upload,
+    range: Range<u64>,
+    mut turn: Turn,
+    mut chunks: mpsc::Receiver<Bytes>,
+) -> Result<Stored> {
+    let mut offset = range.start;
+    let mut buffer = BytesMut::new();
+    let mut given_up = false;
+    loop {
+        let chunk = tokio::select! {
+            chunk = chunks.recv() => chunk,
+            () = turn.wanted(), if !given_up => {
+                given_up = true;
+                // What was handed on already is still stored.
+                chunks.close();
+                continue;
+            }
+        };
+        let Some(chunk) = chunk else { break };
+        let left = range.end - offset - buffer.len() as u64;
+        if chunk.len() as u64 > left {
+            return Err(too_large(range.end));
+        }
+        metrics::counter!("scrutineer_evidence_bytes_total").increment(chunk.len() as u64);
+        buffer.extend_from_slice(&chunk);
+        while buffer.len() >= PIECE_BYTES {
+            let piece = buffer.split_to(PIECE_BYTES).freeze();
+            let length = piece.len() as u64;
+            objects.put_piece(upload, offset, piece).await?;
+            offset += length;
+        }
+    }
+    if !buffer.is_empty() {
+        let length = buffer.len() as u64;
+        objects.put_piece(upload, offset, buffer.freeze()).await?;
+        offset += length;
+    }
+    Ok(Stored {
+        offset,
+        given_up,
+        _turn: turn,
+    })
 }
 
 fn done(row: &FileRow) -> Progress {
