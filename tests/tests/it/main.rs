@@ -23,4 +23,5 @@ mod power;
 mod rebuilding;
 mod recovery;
 mod releases;
+mod storm;
 mod stranger;
