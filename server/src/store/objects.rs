@@ -15,6 +15,8 @@
 
 mod put;
 
+pub use put::RANGE_BYTES;
+
 use std::{fmt::Write as _, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -23,7 +23,7 @@ use tests::{
 };
 
 use crate::recovery::{
-    Town, back_up, elsewhere, file, kill_after, lead_of, observer, restore, town,
+    Town, Yesterday, back_up, elsewhere, file, kill_after, lead_of, observer, restore, town,
 };
 
 on_both_databases!(
@@ -34,6 +34,7 @@ on_both_databases!(
     what_cannot_be_read_is_named_and_the_rest_goes_on,
     copies_of_erased_files_go_with_the_backups_that_name_them,
     a_bucket_is_backed_up_and_filled_again,
+    a_file_that_an_older_database_lacks_is_found_again,
     memory_stays_flat_while_files_are_copied,
 );
 
@@ -468,8 +469,18 @@ fn a_bucket_is_backed_up_and_filled_again(kind: Kind) {
     back_up_told(&town.site, "bare", &["--without-evidence"]);
     town.server.stop();
 
-    let s3 = S3::start();
+    // Nor can it be restored then; once the bucket is there, it goes on.
+    let gone = S3::start();
     let mut restored = elsewhere(&mut town.site, kind);
+    gone.configure(&mut restored);
+    drop(gone);
+    let keys = town.site.data.join("keys").display().to_string();
+    let path = backup.display().to_string();
+    restored
+        .run(&["restore", &path, "--keys", &keys])
+        .refuses("evidence_unavailable");
+    assert!(!restored.data.join("keys").exists());
+    let s3 = S3::start();
     s3.configure(&mut restored);
     let told = restore(&restored, &backup, &town.site);
     assert_eq!(told["evidence"]["copied"], 1, "{told}");
@@ -480,14 +491,45 @@ fn a_bucket_is_backed_up_and_filled_again(kind: Kind) {
     // A bucket that outlived its server is not filled again.
     let mut third = elsewhere(&mut restored, kind);
     s3.configure(&mut third);
-    let keys = town.site.data.join("keys").display().to_string();
-    let path = backup.display().to_string();
     let told = third.run(&["restore", &path, "--keys", &keys]).json();
     assert_eq!(
         (&told["evidence"]["copied"], &told["evidence"]["there"]),
         (&json!(0), &json!(1)),
         "{told}"
     );
+}
+
+/// The database is put back, the files are not: phones may have let go of theirs.
+fn a_file_that_an_older_database_lacks_is_found_again(kind: Kind) {
+    let town = town(kind);
+    let [whole, rotten] = [Sample::of(MIB + 3), Sample::of(5_000)];
+    let mut phone = Phone::enrolled(&town.site, town.mission, "D-1");
+    for sample in [&whole, &rotten] {
+        announced(&mut phone, &sample.file);
+    }
+    town.server.stop();
+    let yesterday = Yesterday::of(&town.site);
+    let server = town.site.start();
+    for sample in [&whole, &rotten] {
+        let way = Way::of(&phone, &sample.file);
+        assert_eq!(way.patch(0, &sample.bytes).status, 204);
+    }
+    server.stop();
+    yesterday.put_back();
+    fs::write(place(&town.site, &town, &rotten), vec![1; 5_000]).expect("spoilt");
+    let server = town.site.start();
+    let way = Way::of(&phone, &whole.file);
+    assert_eq!(way.offset(), whole.file.size, "no byte needs to be sent");
+    assert!(!is_durable(&way), "no backup is known to hold it");
+    let lead = Console::login(&town.site.origin(), &lead_of(town.mission), PASSWORD);
+    let read = lead.get(&format!("/v1/evidence/{}", whole.file.sha256));
+    assert!(read.body == whole.bytes);
+    // What is not the file any more is asked for, and replaced.
+    let way = Way::of(&phone, &rotten.file);
+    assert_eq!(way.offset(), 0);
+    assert_eq!(way.patch(0, &rotten.bytes).status, 204);
+    assert_eq!(way.get(&[]).body, rotten.bytes);
+    server.stop();
 }
 
 /// 48 MiB show it in seconds: a command that held whole files would grow by as

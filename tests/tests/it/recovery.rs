@@ -260,7 +260,7 @@ pub(crate) fn lead_of(mission: MissionId) -> String {
 }
 
 /// Puts copies of the database away and back, while nothing runs.
-struct Yesterday(Copy);
+pub(crate) struct Yesterday(Copy);
 
 enum Copy {
     Files(PathBuf, PathBuf),
@@ -268,7 +268,7 @@ enum Copy {
 }
 
 impl Yesterday {
-    fn of(site: &Site) -> Self {
+    pub(crate) fn of(site: &Site) -> Self {
         Self(match &site.database {
             Database::Sqlite(path) => {
                 let copy = site.scratch().join("yesterday.sqlite");
@@ -289,7 +289,7 @@ impl Yesterday {
         })
     }
 
-    fn put_back(self) {
+    pub(crate) fn put_back(self) {
         match self.0 {
             Copy::Files(path, copy) => {
                 for ending in ["-wal", "-shm"] {

@@ -10,12 +10,9 @@ use tokio::runtime::Runtime;
 use super::shelf::Wanted;
 use crate::{
     error::{Error, Result},
-    store::objects::Objects,
+    store::objects::{Objects, RANGE_BYTES},
 };
 
-/// Bytes that are asked for at once: so that no request to a bucket takes long,
-/// and one that breaks off costs no more than this.
-const RANGE_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes that are handed on at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
