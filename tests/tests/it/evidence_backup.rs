@@ -507,6 +507,7 @@ fn a_file_that_an_older_database_lacks_is_found_again(kind: Kind) {
     for sample in [&whole, &rotten] {
         announced(&mut phone, &sample.file);
     }
+    let spot = place(&town.site, &town, &rotten);
     town.server.stop();
     let yesterday = Yesterday::of(&town.site);
     let server = town.site.start();
@@ -516,7 +517,7 @@ fn a_file_that_an_older_database_lacks_is_found_again(kind: Kind) {
     }
     server.stop();
     yesterday.put_back();
-    fs::write(place(&town.site, &town, &rotten), vec![1; 5_000]).expect("spoilt");
+    fs::write(spot, vec![1; 5_000]).expect("spoilt");
     let server = town.site.start();
     let way = Way::of(&phone, &whole.file);
     assert_eq!(way.offset(), whole.file.size, "no byte needs to be sent");
