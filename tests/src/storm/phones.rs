@@ -348,6 +348,7 @@ fn identity(invitation: &Invitation, epoch: EpochId, key: &PublicKey) -> Identit
             epoch,
             server_time: Micros(START).rfc3339(),
             entry: None,
+            number: None,
         }),
         refused: None,
     }
