@@ -9,6 +9,7 @@ use crate::{
     config::Config,
     domain::{
         acts::Office,
+        bundles::{Bundles, Importer},
         evidence::Evidence,
         ingest::{Batcher, DeviceKeys},
         missions,
@@ -38,6 +39,8 @@ pub struct App {
     pub evidence: Evidence,
     /// Snapshots of registers, ready for phones.
     pub reference: Shelf,
+    /// Bundles that couriers hand in.
+    pub bundles: Bundles,
     /// Turns for verifying signatures: one a core, so that the committing
     /// threads are never starved by a crowd of verifiers.
     pub verifying: Arc<Semaphore>,
@@ -58,16 +61,26 @@ impl App {
         })?;
         let batcher = Batcher::new(store.clone(), host.clone(), config.evidence_quota);
         let evidence = Evidence::open(&config, store.clone(), host.clone())?;
+        let device_keys = DeviceKeys::default();
+        let importer = Importer {
+            store: store.clone(),
+            host: host.clone(),
+            device_keys: device_keys.clone(),
+            batcher: batcher.clone(),
+            evidence: evidence.clone(),
+        };
+        let bundles = Bundles::new(&config, importer);
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
             config: Arc::new(config),
             host,
             store,
             keys,
-            device_keys: DeviceKeys::default(),
+            device_keys,
             batcher,
             evidence,
             reference: Shelf::default(),
+            bundles,
             verifying: Arc::new(Semaphore::new(cores)),
         })
     }

@@ -19,10 +19,12 @@
 //! | [`ledger`] | reads a ledger and checks numbers, chain and every signature |
 //! | [`demo_data`] | the files of `tests/data/demo` |
 //! | [`upload`] | announces files and sends their bytes, honestly or not |
+//! | [`bundle`] | couriers' bundles, good or bad |
 //! | [`s3`] | an S3-speaking server of the test's own |
 //! | [`bench`] | the measurements of `make bench` |
 //! | [`crashes`] | the cycles of `make crashes` |
 //! | [`road`] | the measurements of `make road` |
+//! | [`storm`] | all phones coming back at once, in virtual time |
 //! | [`wait`], [`chance`], [`reaper`] | deadlines, seeded randomness, and an end to every process started |
 //!
 //! # How to run them
@@ -39,6 +41,7 @@
 //! Tests run in parallel, share nothing, and wait for events, never for time.
 
 pub mod bench;
+pub mod bundle;
 pub mod chance;
 pub mod console;
 pub mod crashes;
@@ -56,6 +59,7 @@ pub mod reaper;
 pub mod road;
 pub mod s3;
 pub mod site;
+pub mod storm;
 pub mod upload;
 pub mod wait;
 

@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    accreditations, devices, docs, enrolments, erasures, evidence, exchange, exports, health, jwks,
-    login, me, messages, metrics, missions, quarantine, reference, reports,
+    accreditations, bundles, devices, docs, enrolments, erasures, evidence, exchange, exports,
+    health, jwks, login, me, messages, metrics, missions, quarantine, reference, reports,
     routes::{Policy, ROUTES, Route},
     token,
 };
@@ -39,6 +39,7 @@ pub(super) const ERRORS: &[Code] = &[];
         evidence::patch::send_evidence, evidence::get::read_evidence,
         reference::read_reference,
         messages::send::send_message, messages::list::list_messages,
+        bundles::ask::ask_bundle, bundles::send::send_bundle, bundles::list::list_bundles,
         quarantine::list::list_quarantine, quarantine::admit::admit_entry,
         accreditations::list::list_accreditations, accreditations::revoke::revoke_accreditation,
         enrolments::issue::issue_enrolment_code, devices::list::list_devices, devices::revoke::revoke_device,

@@ -404,6 +404,7 @@ impl Act {
         actor: UserId,
     ) -> Result<(i64, EntryHash)> {
         let now = office.host.now();
+        let (kind, subject) = (self.kind.name().to_owned(), self.subject);
         let draft = Draft {
             mission: mission.id,
             subject: self.subject,
@@ -441,7 +442,13 @@ impl Act {
         let hash = entry.hash;
         let outcome = append(conn, &mut None, mission, &[entry], &[], u64::MAX, now)?;
         match outcome.appended.first() {
-            Some(appended) if appended.code.is_none() => Ok((appended.number, hash)),
+            Some(appended) if appended.code.is_none() => {
+                // Should the database be lost, this tells what a missing number was. If
+                // the transaction fails, a later line has the same number.
+                let number = appended.number;
+                tracing::info!(mission = %mission.id, number, kind, %subject, "signed for a person");
+                Ok((number, hash))
+            }
             other => Err(Error::Internal(format!(
                 "an act was not applied: {other:?}"
             ))),

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod acts;
 pub mod admission;
 pub mod backup;
+pub mod bundles;
 pub mod enrolment;
 pub mod epoch;
 pub mod erasure;

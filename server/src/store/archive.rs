@@ -198,6 +198,9 @@ tables! {
         mission: i32, sha256: Vec<u8>, size: i64, completed_at: i64, durable_at: Option<i64>,
     }
     evidence_doomed by (mission, sha256) { mission: i32, sha256: Vec<u8> }
+    evidence_senders by (mission, sha256, accreditation) {
+        mission: i32, sha256: Vec<u8>, accreditation: Vec<u8>,
+    }
     journal_contacts by (mission, journal) {
         mission: i32, journal: Vec<u8>, head: i64, pending: i64, contacted_at: i64, gap: bool,
     }
@@ -243,7 +246,7 @@ mod tests {
         "revoked_accreditations",
     ];
 
-    /// All of them, one behind the other.
+    /// Every migration's text, one behind the other.
     fn migrations() -> String {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/sqlite");
         let mut folders: Vec<_> = std::fs::read_dir(folder)

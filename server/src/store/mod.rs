@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod bulk;
+pub mod bundles;
 mod checkpoint;
 #[expect(
     missing_docs,

@@ -284,6 +284,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    evidence_senders (mission, sha256, accreditation) {
+        mission -> Integer,
+        sha256 -> Binary,
+        accreditation -> Binary,
+    }
+}
+
+diesel::table! {
     inbox (mission, accreditation, number) {
         mission -> Integer,
         accreditation -> Binary,
@@ -319,10 +327,22 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    bundles (sha256) {
+        sha256 -> Binary,
+        size -> BigInt,
+        received_at -> BigInt,
+        state -> Text,
+        code -> Nullable<Text>,
+        settled_at -> Nullable<BigInt>,
+    }
+}
+
 diesel::joinable!(evidence_doomed -> missions (mission));
 
 diesel::allow_tables_to_appear_in_same_query!(
     accreditations,
+    bundles,
     categories,
     check_ins,
     devices,
@@ -333,6 +353,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     evidence,
     evidence_doomed,
     evidence_files,
+    evidence_senders,
     former_numbers,
     inbox,
     journal_contacts,

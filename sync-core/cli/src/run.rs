@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sync_core::{
     Client, Error,
     client::{
-        NewCheckIn, NewReport, SyncOptions, SyncReport,
+        NewCheckIn, NewReport, PackOptions, SyncOptions, SyncReport,
         home::{self, Home},
     },
     transport::{HttpOptions, HttpTransport},
@@ -20,9 +20,13 @@ use sync_core::{
 
 use crate::{
     args::{Cli, Command},
-    files, output, reference,
-    tell::{self, WAITS},
+    ask::Asker,
+    courier, files, output, reference, secrets,
+    tell::{self, Keys, WAITS},
 };
+
+/// Told to the server.
+pub(crate) const APP: &str = concat!("observer/", env!("CARGO_PKG_VERSION"));
 
 /// What a command did.
 pub(crate) struct Done {
@@ -59,10 +63,41 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
         ca_file: cli.ca_file,
         ..HttpOptions::default()
     };
+    let asker = Asker::new(cli.passphrase_file);
+    let command = match cli.command {
+        Command::Passphrase(change) => return secrets::passphrase(&folder, change, &asker),
+        Command::BeginAnew { yes } => return secrets::begin_anew(&folder, yes, &asker).await,
+        Command::Wipe { yes } => return secrets::wipe(&folder, yes, &asker).await,
+        Command::Pack {
+            output,
+            all,
+            without_keys,
+        } => {
+            let options = PackOptions { all };
+            return courier::pack(&folder, &output, options, without_keys, &asker).await;
+        }
+        other => other,
+    };
     let transport = HttpTransport::new(&options)
         .map_err(|message| refused(Code::ConfigurationInvalid, message))?;
-    let app = concat!("observer/", env!("CARGO_PKG_VERSION"));
-    let Home { client, salvage } = home::open(&folder, Box::new(transport), app).await?;
+    if let Command::Deliver {
+        bundle,
+        server,
+        patience,
+    } = command
+    {
+        let origin = match server {
+            Some(server) => server,
+            None => courier::own_server(&folder, &asker).await?,
+        };
+        let (patience, bars) = (
+            Duration::from_secs(patience.into()),
+            files::Bars::new(!cli.json),
+        );
+        return courier::deliver(&bundle, &origin, &transport, patience, &bars).await;
+    }
+    let opened = home::open_with(&folder, Box::new(transport), APP, &asker).await?;
+    let Home { client, salvage } = opened;
     if let Some(salvage) = salvage.filter(|_| !cli.json) {
         output::err(&format!(
             "observer: the journal's file was damaged. It is kept as {}; {} entries were carried over.",
@@ -70,7 +105,12 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
             salvage.rows
         ));
     }
-    match cli.command {
+    match command {
+        Command::Passphrase(_)
+        | Command::BeginAnew { .. }
+        | Command::Wipe { .. }
+        | Command::Deliver { .. }
+        | Command::Pack { .. } => Err(refused(Code::Usage, "this command was done before")),
         Command::Enrol { url } => {
             let url = words("link", url)?;
             Ok(tell::enrolled(&client.enrol(&url).await?))
@@ -197,7 +237,12 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
         Command::Categories { lang } => reference::categories(&client, &lang).await,
         Command::Status => {
             let (overview, aside) = (client.status().await?, home::kept_aside(&folder));
-            Ok(tell::stood(&overview, &aside))
+            let keys = Keys {
+                lock: home::lock(&folder)?,
+                mission_copy: home::has_mission_copy(&folder),
+                homes_aside: home::moved_aside(&folder),
+            };
+            Ok(tell::stood(&overview, &aside, &keys))
         }
         Command::Sync { patience, no_files } => {
             let bars = files::Bars::new(!cli.json);

@@ -6,7 +6,7 @@ use indicatif::HumanBytes;
 use serde_json::json;
 use sync_core::client::{
     Enrolment, FileStatus, Filed, KeepEvidence, Message, Overview, Report, ReportFile, SendFiles,
-    Settings, SyncReport,
+    Settings, SyncReport, lock::Lock,
 };
 
 use crate::run::Done;
@@ -207,7 +207,24 @@ pub(crate) fn messages(messages: &[Message]) -> Done {
     }
 }
 
-pub(crate) fn stood(overview: &Overview, aside: &[PathBuf]) -> Done {
+/// How the keys of a home stand.
+pub(crate) struct Keys {
+    pub(crate) lock: Option<Lock>,
+    pub(crate) mission_copy: bool,
+    pub(crate) homes_aside: Vec<PathBuf>,
+}
+
+impl Keys {
+    fn locked_by(&self) -> &'static str {
+        match self.lock {
+            None => "nothing",
+            Some(Lock::Passphrase { .. }) => "passphrase",
+            Some(Lock::SecretService { .. }) => "secret_service",
+        }
+    }
+}
+
+pub(crate) fn stood(overview: &Overview, aside: &[PathBuf], keys: &Keys) -> Done {
     let mut value = json!(overview);
     value["enrolled"] = json!(
         overview
@@ -216,6 +233,9 @@ pub(crate) fn stood(overview: &Overview, aside: &[PathBuf]) -> Done {
             .is_some_and(|enrolment| enrolment.enrolled)
     );
     value["moved_aside"] = json!(aside);
+    value["locked_by"] = json!(keys.locked_by());
+    value["mission_copy"] = json!(keys.mission_copy);
+    value["homes_aside"] = json!(keys.homes_aside);
     let mut words = match &overview.enrolment {
         None => "Not enrolled yet; use `observer enrol LINK`.\n".to_owned(),
         Some(enrolment) => match (&enrolment.mission_name, enrolment.refused) {
@@ -274,6 +294,24 @@ pub(crate) fn stood(overview: &Overview, aside: &[PathBuf]) -> Done {
             "{} entries cannot be opened; they are kept.",
             overview.unreadable
         );
+    }
+    let _ = writeln!(
+        words,
+        "{}",
+        match keys.lock {
+            None =>
+                "The keys are not locked: whoever copies this home can read it (`observer passphrase set`).",
+            Some(Lock::Passphrase { .. }) => "The keys are locked with a passphrase.",
+            Some(Lock::SecretService { .. }) =>
+                "The keys are locked by the desktop's secret service.",
+        }
+    );
+    let enrolled = overview.enrolment.as_ref().is_some_and(|one| one.enrolled);
+    if enrolled && !keys.mission_copy {
+        words += "If the keys are lost, nobody can open what is here: the copy for the mission could not be written.\n";
+    }
+    for path in &keys.homes_aside {
+        let _ = writeln!(words, "An earlier home is kept as {}.", path.display());
     }
     for path in aside {
         let _ = writeln!(words, "A damaged journal is kept as {}.", path.display());

@@ -18,6 +18,7 @@
 
 pub mod arrange;
 pub mod assertion;
+pub mod bundle;
 pub mod codes;
 pub mod encoding;
 pub mod enrolment;

@@ -21,6 +21,9 @@ pub const DISCLOSURES: usize = 64;
 pub const TOKEN_BYTES: usize = 4 * 1024;
 /// Seconds for which a device's assertion may be valid.
 pub const ASSERTION_SECONDS: i64 = 300;
+/// Seconds that a phone waits at most because an answer asked for it, and as many
+/// again over which it may be told to spread itself.
+pub const WAIT_SECONDS: u32 = 3_600;
 /// Items of one answer; `more` says that others wait.
 pub const EXCHANGE_ITEMS: usize = 200;
 /// Bytes of one file of evidence.

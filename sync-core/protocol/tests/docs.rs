@@ -132,6 +132,8 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("assertion", json!(messages::assertion())),
         ("reference-delta", messages::difference()),
         ("problem", json!(stale)),
+        ("bundle-request", json!(messages::bundle_request())),
+        ("bundle-state", json!(messages::bundle_state())),
     ]
 }
 

@@ -244,6 +244,7 @@ pub(crate) fn enrolment_response() -> enrolment::Response {
         epoch: EpochId(uuid("epoch")),
         server_time: "2024-02-06T05:00:00.000000Z".into(),
         entry: Some(sample("enrol").entry.to_wire()),
+        number: Some(11),
     }
 }
 
@@ -320,4 +321,22 @@ fn offer(from: &Snapshot, to: &Snapshot) -> Offer {
 /// The difference alone, as it is fetched with `?from=`.
 pub(crate) fn difference() -> serde_json::Value {
     json!(offer(&stations(false), &stations(true)).delta)
+}
+
+/// A courier asks where a bundle stands.
+pub(crate) fn bundle_request() -> protocol::bundle::Request {
+    protocol::bundle::Request {
+        bundle: protocol::ids::FileHash([0x42; 32]),
+        size: 1_048_576,
+    }
+}
+
+/// Half of it has come.
+pub(crate) fn bundle_state() -> protocol::bundle::State {
+    protocol::bundle::State {
+        bundle: protocol::ids::FileHash([0x42; 32]),
+        offset: 524_288,
+        state: protocol::bundle::Standing::Receiving,
+        code: None,
+    }
 }

@@ -9,6 +9,7 @@ mod driver;
 mod enrol;
 pub mod home;
 mod messages;
+mod pack;
 mod reference;
 mod settings;
 mod types;
@@ -18,6 +19,7 @@ use std::{cell::RefCell, rc::Rc};
 
 pub use attach::{Attached, NewFile};
 pub use driver::{FileProgress, SyncOptions};
+pub use pack::{PackOptions, Packed};
 use protocol::{
     codes::Code,
     entry::{Kind, ReportFields},
@@ -27,7 +29,7 @@ use protocol::{
 pub use reference::{Known, ReferenceOverview};
 pub use settings::{KeepEvidence, SendFiles, Settings};
 pub use types::{Enrolment, Filed, FilesOverview, Overview, SyncError};
-pub use vault::{KeyFile, Vault};
+pub use vault::{Vault, file::KeyFile, lock, rescue};
 
 pub use crate::{
     engine::SyncReport,
@@ -121,6 +123,9 @@ impl Client {
             if client.read_anchor()?.as_ref() != Some(&identity) {
                 client.keep_anchor(&identity)?;
             }
+            // A home of an earlier version has none. It must open all the same when there
+            // is no room for it: `status` tells, and the next start tries again.
+            let _ = client.keep_for_mission(&identity);
         } else {
             let sealed = client.store.record(Space::State, keys::IDENTITY).await?;
             if let Some(identity) = client.read_anchor()? {

@@ -458,10 +458,12 @@ impl FakeServer {
             },
             accreditation: "A-17".into(),
             receipt_key: shown.public().to_jwk(),
-            sealing_key: "age1".into(),
+            sealing_key: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".into(),
             epoch: self.epoch.get(),
             server_time: self.time(),
             entry: self.enrolment.borrow().as_ref().map(SdJwt::to_wire),
+            // It is the first that this server signs.
+            number: self.enrolment.borrow().as_ref().map(|_| 1),
         }))
     }
 

@@ -149,6 +149,7 @@ impl Transport for HttpTransport {
             status: response.status().as_u16(),
             content_type: header(header::CONTENT_TYPE.as_str()),
             content_encoding: header(header::CONTENT_ENCODING.as_str()),
+            code: header(protocol::problem::CODE_HEADER),
             retry_after: header(header::RETRY_AFTER.as_str()),
             content_range: header(header::CONTENT_RANGE.as_str()),
             etag: header(header::ETAG.as_str()),

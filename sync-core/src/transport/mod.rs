@@ -51,6 +51,8 @@ pub struct Answer {
     pub content_type: String,
     /// `Content-Encoding`.
     pub content_encoding: String,
+    /// `Scrutineer-Code`.
+    pub code: String,
     /// `Retry-After`.
     pub retry_after: String,
     /// `Content-Range`.

@@ -3,7 +3,9 @@
 //! a redirect) is a network failure: it says nothing about the entries.
 
 use protocol::{
-    assertion, enrolment,
+    assertion, bundle,
+    codes::Code,
+    enrolment,
     entry::{Severity, WireEntry},
     exchange::{self, Lane},
     problem,
@@ -109,6 +111,36 @@ pub fn token(origin: &str, assertion: &str) -> Call {
     call
 }
 
+/// `POST /v1/bundles`.
+#[must_use]
+pub fn ask_bundle(origin: &str, wish: &bundle::Request) -> Call {
+    let body = serde_json::json!(wish).to_string().into_bytes();
+    json(format!("{origin}/v1/bundles"), body)
+}
+
+/// `PATCH /v1/bundles/{sha256}`.
+#[must_use]
+pub fn send_bundle(origin: &str, wish: &bundle::Request, offset: u64, part: Vec<u8>) -> Call {
+    Call {
+        method: Method::Patch,
+        url: format!("{origin}/v1/bundles/{}", wish.bundle),
+        headers: vec![
+            ("content-type", protocol::evidence::MEDIA_TYPE.to_owned()),
+            ("upload-offset", offset.to_string()),
+            ("upload-length", wish.size.to_string()),
+        ],
+        body: part,
+    }
+}
+
+/// Reads the answer to both.
+///
+/// # Errors
+/// [`Failure`].
+pub fn read_bundle(answer: Result<Answer, Unreachable>) -> Result<bundle::State, Failure> {
+    read(answer)
+}
+
 /// Reads the answer to an enrolment.
 ///
 /// # Errors
@@ -187,10 +219,19 @@ fn read<T: DeserializeOwned>(answer: Result<Answer, Unreachable>) -> Result<T, F
     Err(problem_of(&answer).unwrap_or_else(|| stranger(answer.status)))
 }
 
-/// The server's own refusal, if it is one.
+/// The server's own refusal, if it is one. One without a body, to a `HEAD`, says
+/// its code in a header.
 pub(super) fn problem_of(answer: &Answer) -> Option<Failure> {
     if answer.status < 400 || !media_type(answer).eq_ignore_ascii_case(problem::MEDIA_TYPE) {
         return None;
+    }
+    if answer.body.is_empty() {
+        return Code::from_name(answer.code.trim()).map(|code| Failure::Problem {
+            status: answer.status,
+            code,
+            detail: String::new(),
+            retry_after: retry_after(answer),
+        });
     }
     let problem: problem::Problem = serde_json::from_slice(&decode(answer)?).ok()?;
     problem
@@ -243,8 +284,6 @@ fn decode(answer: &Answer) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use protocol::codes::Code;
-
     use super::*;
 
     fn answer(status: u16, content_type: &str, body: &str) -> Result<Answer, Unreachable> {

@@ -278,6 +278,8 @@ fn refreshed(
         | "/v1/enrolments"
         | "/v1/login"
         | "/v1/token"
+        | "/v1/bundles"
+        | "/v1/bundles/{sha256}"
         | "/v1/evidence/{sha256}"
         | "/v1/reference/{register}/{sha256}" => old.clone(),
         "/v1/reports/{id}/decisions" => old.clone(),
@@ -349,6 +351,20 @@ fn sample(
             let body = json!({ "to": "in_review", "version": 1 });
             (path.replace("{id}", &things.report), json(body), true)
         }
+        ("POST", "/v1/bundles") => {
+            let bundle = upload::hash_of(b"a bundle");
+            (
+                path.into(),
+                json(json!({ "bundle": bundle, "size": 8 })),
+                false,
+            )
+        }
+        // What comes is no bundle of any mission, whoever sends it.
+        ("PATCH", "/v1/bundles/{sha256}") => (
+            path.replace("{sha256}", &upload::hash_of(b"a bundle").to_string()),
+            Some((protocol::evidence::MEDIA_TYPE, b"some".to_vec())),
+            false,
+        ),
         ("OPTIONS", "/v1/evidence/{sha256}") => {
             (path.replace("{sha256}", &things.file), None, false)
         }

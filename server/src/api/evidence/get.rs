@@ -50,7 +50,9 @@ const BYTES: (&str, &str) = ("application/octet-stream", "bin");
 
 /// Read a complete file.
 ///
-/// One range of bytes may be asked for. The name and the type are the server's
+/// For people who read the mission's reports, and for a device of an accreditation
+/// that has sent the file in full: announcing it is not enough. One range of bytes
+/// may be asked for. The name and the type are the server's
 /// own: what a phone says of a file cannot make a browser run it.
 #[utoipa::path(get, path = "/v1/evidence/{sha256}", tag = "evidence",
     params(("sha256" = String, Path, description = "SHA-256 of the file, base64url"),
@@ -66,7 +68,7 @@ pub(in crate::api) async fn read_evidence(
     let file = file(&req)?;
     let (mission, reader) = reader(&caller)?;
     let found = work::read(&app, move |_, conn| {
-        evidence::find(conn, mission, reader, &file)
+        evidence::find_to_read(conn, mission, reader, &file)
     })
     .await?;
     let incomplete = || ApiError::new(Code::EvidenceIncomplete, "");
