@@ -1,5 +1,5 @@
 //! What the server signed and may have lost: the device's enrolment and the
-//! decisions on its reports. After the server's history was renewed, it gets them
+//! decisions on its reports, and messages. After the server's history was renewed, it gets them
 //! back, until the new history holds them.
 
 use std::collections::BTreeMap;

@@ -1,13 +1,17 @@
 //! Messages from a coordinator to exactly the phones they are for.
 
-use protocol::ids::MissionId;
+use protocol::{
+    entry::{SdJwt, WireEntry},
+    ids::MissionId,
+};
 use serde_json::{Value, json};
 use tests::{
     console::Console,
     database::Kind,
-    ledger,
+    http, ledger,
     observer::Observer,
     on_both_databases,
+    phone::Phone,
     site::{Server, Site},
 };
 
@@ -363,6 +367,36 @@ fn what_cannot_be_sent_is_told(kind: Kind) {
     );
     let observer = town.observer("D-3");
     assert_eq!(texts(&observer), [odd]);
+    // A phone that has never heard of registers is told nothing of them, and gets the
+    // message as an item like any other.
+    let phone = Phone::enrolled(&town.site, town.mission, "D-4");
+    let bearer = format!("Bearer {}", phone.token());
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let exchange = |body: Value| {
+        let url = format!("{}/v1/exchange", town.server.origin());
+        http::send("POST", &url, &headers, Some(body.to_string().into_bytes()))
+    };
+    let answer = exchange(json!({"protocol": 1})).ok();
+    assert_eq!(answer.get("reference"), None, "{answer}");
+    let wire: WireEntry =
+        serde_json::from_value(answer["items"][0]["entry"].clone()).expect("an entry");
+    assert!(wire.payload.contains(r#""kind":"message""#), "{answer}");
+    let odd =
+        json!({"protocol": 1, "reference": [{"register": "forms"}, {"register": "stations"}]});
+    let told = exchange(odd).ok();
+    assert_eq!(told["reference"][0]["register"], "stations");
+    assert_eq!(told["reference"].as_array().map(Vec::len), Some(1));
+    // Without its words it is not taken back.
+    let bare = SdJwt::from_wire(&wire)
+        .expect("an entry")
+        .withhold(|_| false);
+    let returned = exchange(json!({"protocol": 1, "returned": [bare.to_wire()]})).ok();
+    assert_eq!(returned["outcomes"][0]["outcome"], "refused");
+    let whole = exchange(json!({"protocol": 1, "returned": [wire]})).ok();
+    assert_eq!(whole["outcomes"][0]["outcome"], "already_stored");
     town.lead
         .get("/v1/messages?limit=0")
         .refuses(400, "malformed_query");

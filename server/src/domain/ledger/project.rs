@@ -256,9 +256,9 @@ impl Projector {
             }
             (Kind::Erase, Origin::Office(_)) => self.erase(conn, entry, id),
             (Kind::Message, Origin::Office(_)) => {
-                let message = Message::from_body(&read.body).map_err(|member| {
-                    Error::Internal(format!("a message without a good `{member}`"))
-                })?;
+                let Ok(message) = Message::from_body(&read.body) else {
+                    return Ok(Effect::Quarantined(Code::Unreadable));
+                };
                 let audience = &message.audience;
                 messages::deliver(conn, self.mission, entry.number, &entry.hash, audience)?;
                 Ok(Effect::Applied)

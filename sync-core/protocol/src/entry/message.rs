@@ -8,9 +8,11 @@ use crate::ids::AccreditationId;
 /// Whom a message is for, as codes of the registers. Within one list a single match
 /// suffices; stations and constituencies are one list in this; if places and
 /// institutions are named, both must match. `accreditations` are added to those. Without
-/// any list it is for everybody.
+/// any list it is for everybody. One that names what this version does not know is not
+/// read: it would reach more than it is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Audience {
     /// Codes of the locations just above stations: who is assigned to one of their
     /// stations.
