@@ -13,6 +13,7 @@ use crate::{
         evidence::Evidence,
         ingest::{Batcher, DeviceKeys},
         missions,
+        reference::{self, Shelf},
     },
     error::Result,
     keys::Keys,
@@ -36,6 +37,8 @@ pub struct App {
     pub batcher: Batcher,
     /// The bytes of evidence.
     pub evidence: Evidence,
+    /// Snapshots of registers, ready for phones.
+    pub reference: Shelf,
     /// Bundles that couriers hand in.
     pub bundles: Bundles,
     /// Turns for verifying signatures: one a core, so that the committing
@@ -52,7 +55,10 @@ impl App {
         let keys = Arc::new(Keys::load(&config.keys_folder())?);
         let mut store = Store::open(&config.database()?, config.database_connections)?;
         store.checkpoint_in_background()?;
-        store.write(|conn| missions::ensure_epoch(conn, &host))?;
+        store.write(|conn| {
+            missions::ensure_epoch(conn, &host)?;
+            reference::catch_up_all(conn)
+        })?;
         let batcher = Batcher::new(store.clone(), host.clone(), config.evidence_quota);
         let evidence = Evidence::open(&config, store.clone(), host.clone())?;
         let device_keys = DeviceKeys::default();
@@ -73,6 +79,7 @@ impl App {
             device_keys,
             batcher,
             evidence,
+            reference: Shelf::default(),
             bundles,
             verifying: Arc::new(Semaphore::new(cores)),
         })

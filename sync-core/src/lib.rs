@@ -27,6 +27,7 @@ mod error;
 pub mod evidence;
 pub mod host;
 pub mod journal;
+mod pack;
 pub mod seal;
 pub mod store;
 pub mod transport;

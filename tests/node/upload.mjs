@@ -25,9 +25,10 @@ const upload = new Upload(createReadStream(path), {
     ended = accepted
   },
   onShouldRetry(error) {
-    // An answer with 4xx means that the server wants something else.
+    // An answer with 4xx means that the server wants something else; but 409, that
+    // a request of before the break came late, after this one had asked.
     const status = error.originalResponse?.getStatus() ?? 0
-    if (status >= 400 && status < 500) return false
+    if (status >= 400 && status < 500 && status !== 409) return false
     retries += 1
     return true
   },

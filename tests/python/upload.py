@@ -23,8 +23,9 @@ class Counting(Uploader):
 
     def _retry_or_cry(self, error):
         status = getattr(error, "status_code", None)
-        # An answer with 4xx means that the server wants something else.
-        if status is not None and 400 <= status < 500:
+        # An answer with 4xx means that the server wants something else; but 409, that
+        # a request of before the break came late, after this one had asked.
+        if status is not None and 400 <= status < 500 and status != 409:
             raise error
         self.tried_again += 1
         super()._retry_or_cry(error)

@@ -661,6 +661,13 @@ pub fn peak_memory(pid: u32) -> u64 {
     status_line(pid, "VmHWM:")
 }
 
+/// Memory that a process holds now for its data alone, without the program's own
+/// code, in kB; 0 once it has ended.
+#[must_use]
+pub fn own_memory(pid: u32) -> u64 {
+    status_line(pid, "RssAnon:")
+}
+
 fn status_line(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status

@@ -12,7 +12,8 @@ use protocol::codes::Code;
 
 use super::{
     accreditations, bundles, devices, docs, enrolments, erasures, evidence, exchange, exports,
-    guard as gate, health, jwks, login, me, metrics, missions, openapi, quarantine, reports, token,
+    guard as gate, health, jwks, login, me, messages, metrics, missions, openapi, quarantine,
+    reference, reports, token,
 };
 use crate::auth::Role::{self, Analyst, Auditor, Coordinator, Lead, Observer, Operator};
 
@@ -99,6 +100,11 @@ pub static ROUTES: &[Route] = routes! {
     HEAD "/v1/evidence/{sha256}" READERS_AND_WITNESSES evidence::head::ERRORS => evidence::head::probe_evidence;
     PATCH "/v1/evidence/{sha256}" WITNESSES evidence::patch::ERRORS => evidence::patch::send_evidence;
     GET "/v1/evidence/{sha256}" READERS_AND_WITNESSES evidence::get::ERRORS => evidence::get::read_evidence;
+    // what phones need to know offline
+    GET "/v1/reference/{register}/{sha256}" READERS_AND_WITNESSES reference::ERRORS => reference::read_reference;
+    // what observers are told
+    POST "/v1/messages" REVIEWERS messages::send::ERRORS => messages::send::send_message;
+    GET "/v1/messages" OVERSEERS messages::list::ERRORS => messages::list::list_messages;
     // couriers' bundles
     POST "/v1/bundles" ANYONE bundles::ask::ERRORS => bundles::ask::ask_bundle;
     PATCH "/v1/bundles/{sha256}" ANYONE bundles::send::ERRORS => bundles::send::send_bundle;

@@ -110,6 +110,9 @@ fn lane(req: &ServiceRequest) -> Lane {
     if req.path().starts_with("/v1/evidence/") || req.path().starts_with("/v1/bundles") {
         return Lane::Files;
     }
+    if req.path().starts_with("/v1/reference/") {
+        return Lane::News;
+    }
     req.headers()
         .get(Lane::HEADER)
         .and_then(|name| Lane::from_name(name.to_str().ok()?))

@@ -13,6 +13,10 @@
 //! and any number of servers may receive. Names are lower case: some file systems
 //! hold `A` and `a` for the same.
 
+mod put;
+
+pub use put::RANGE_BYTES;
+
 use std::{fmt::Write as _, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -311,11 +315,25 @@ impl Objects {
     /// # Errors
     /// The store's.
     pub async fn has(&self, mission: Uuid, file: &FileHash) -> Result<bool> {
+        Ok(self.size_of(mission, file).await?.is_some())
+    }
+
+    /// How many bytes a complete file has here; `None` if it is not there.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn size_of(&self, mission: Uuid, file: &FileHash) -> Result<Option<u64>> {
         match self.inner.head(&file_path(mission, file)).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether the objects lie in a folder.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.folder.is_some()
     }
 
     /// Reads a part of a complete file; `None` if it is not there.

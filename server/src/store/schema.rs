@@ -284,10 +284,46 @@ diesel::table! {
 }
 
 diesel::table! {
+    evidence_senders (mission, sha256, accreditation) {
+        mission -> Integer,
+        sha256 -> Binary,
+        accreditation -> Binary,
+    }
+}
+
+diesel::table! {
     inbox (mission, accreditation, number) {
         mission -> Integer,
         accreditation -> Binary,
         number -> BigInt,
+    }
+}
+
+diesel::table! {
+    message_audiences (mission, hash) {
+        mission -> Integer,
+        hash -> Binary,
+        recipients -> Binary,
+    }
+}
+
+diesel::table! {
+    register_lines (mission, kind, version, code) {
+        mission -> Integer,
+        kind -> Text,
+        version -> BigInt,
+        code -> Text,
+        line -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    register_snapshots (mission, kind, version) {
+        mission -> Integer,
+        kind -> Text,
+        version -> BigInt,
+        sha256 -> Binary,
+        bytes -> BigInt,
     }
 }
 
@@ -317,12 +353,16 @@ diesel::allow_tables_to_appear_in_same_query!(
     evidence,
     evidence_doomed,
     evidence_files,
+    evidence_senders,
     former_numbers,
     inbox,
     journal_contacts,
     ledger_heads,
     locations,
+    message_audiences,
     missions,
+    register_lines,
+    register_snapshots,
     registers,
     reports,
     revoked_accreditations,

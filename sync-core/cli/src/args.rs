@@ -47,6 +47,9 @@ pub(crate) enum Command {
         /// Code of the mission's category list
         #[arg(long)]
         category: String,
+        /// File it although the category is not in the list on this device
+        #[arg(long)]
+        unlisted_category: bool,
         #[command(flatten)]
         details: Details,
         /// What you saw; `-` reads it from standard input
@@ -60,6 +63,9 @@ pub(crate) enum Command {
         /// Code of the mission's category list
         #[arg(long)]
         category: Option<String>,
+        /// Amend it although the category is not in the list on this device
+        #[arg(long)]
+        unlisted_category: bool,
         #[command(flatten)]
         details: Details,
         /// What you saw, all of it; `-` reads it from standard input
@@ -112,6 +118,27 @@ pub(crate) enum Command {
     Show {
         /// The report's id, or enough of its beginning
         report: String,
+    },
+    /// Read what the coordinators tell you
+    Messages {
+        /// Only those not read yet
+        #[arg(long)]
+        unread: bool,
+        /// Leave them marked as unread
+        #[arg(long)]
+        peek: bool,
+    },
+    /// List the mission's stations, as far as they are on this device
+    Stations {
+        /// Only those with these words in code, name or constituency
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+    },
+    /// List the mission's categories, as far as they are on this device
+    Categories {
+        /// Language of the labels, such as az; English where there is none
+        #[arg(long, default_value = "en", value_name = "LANGUAGE")]
+        lang: String,
     },
     /// Show how this device stands
     Status,
@@ -299,6 +326,11 @@ mod tests {
             "observer --home D check-in --station S --left --lat -1 --lon -2 --json",
             "observer --home D list --json",
             "observer --home D status --json",
+            "observer --home D messages --json",
+            "observer --home D messages --unread --peek",
+            "observer --home D stations --search school --json",
+            "observer --home D categories --lang az --json",
+            "observer file --category C --unlisted-category --text T",
             "observer --home D show R",
             "observer --home D sync --json",
             "observer --json sync --patience 0",

@@ -9,6 +9,7 @@ mod ask;
 mod courier;
 mod files;
 mod output;
+mod reference;
 mod run;
 mod secret_service;
 mod secrets;

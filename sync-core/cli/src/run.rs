@@ -21,7 +21,7 @@ use sync_core::{
 use crate::{
     args::{Cli, Command},
     ask::Asker,
-    courier, files, output, secrets,
+    courier, files, output, reference, secrets,
     tell::{self, Keys, WAITS},
 };
 
@@ -117,9 +117,13 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
         }
         Command::File {
             category,
+            unlisted_category,
             details,
             text,
         } => {
+            let station = details.station.as_deref();
+            let notes =
+                reference::check(&client, Some(&category), unlisted_category, station).await?;
             let new = NewReport {
                 category,
                 severity: details.severity,
@@ -128,14 +132,18 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
                 place: details.place.place(),
                 observed_at: details.at,
             };
-            Ok(tell::filed(client.file(new).await?, "Filed"))
+            let done = tell::filed(client.file(new).await?, "Filed");
+            Ok(reference::noted(done, &notes))
         }
         Command::Amend {
             report,
             category,
+            unlisted_category,
             details,
             text,
         } => {
+            let (named, station) = (category.as_deref(), details.station.as_deref());
+            let notes = reference::check(&client, named, unlisted_category, station).await?;
             let fields = ReportFields {
                 category,
                 severity: details.severity,
@@ -145,7 +153,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
                 observed_at: details.at.into(),
             };
             let report = find(&client, &report).await?;
-            Ok(tell::filed(client.amend(report, fields).await?, "Amended"))
+            let done = tell::filed(client.amend(report, fields).await?, "Amended");
+            Ok(reference::noted(done, &notes))
         }
         Command::Withdraw { report, reason } => {
             let reason = words("reason", reason)?;
@@ -165,6 +174,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
             left,
             place,
         } => {
+            let notes = reference::check(&client, None, false, Some(&station)).await?;
             let event = if left { Move::Left } else { Move::Arrived };
             let done = client
                 .check_in(NewCheckIn {
@@ -173,10 +183,11 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
                     place: place.place(),
                 })
                 .await?;
-            Ok(Done {
+            let done = Done {
                 json: json!({"check_in": done.report, "entry": done.entry}),
                 words: format!("Noted; {WAITS}\n"),
-            })
+            };
+            Ok(reference::noted(done, &notes))
         }
         Command::Attach {
             report,
@@ -213,6 +224,17 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
                 words: tell::shown(&report),
             })
         }
+        Command::Messages { unread, peek } => {
+            let mut messages = client.messages().await?;
+            messages.retain(|message| !(unread && message.read));
+            if !peek {
+                let read: Vec<_> = messages.iter().map(|message| message.entry).collect();
+                client.mark_read(&read).await?;
+            }
+            Ok(tell::messages(&messages))
+        }
+        Command::Stations { search } => reference::stations(&client, search.as_deref()).await,
+        Command::Categories { lang } => reference::categories(&client, &lang).await,
         Command::Status => {
             let (overview, aside) = (client.status().await?, home::kept_aside(&folder));
             let keys = Keys {

@@ -5,8 +5,8 @@ use std::{fmt::Write as _, path::PathBuf};
 use indicatif::HumanBytes;
 use serde_json::json;
 use sync_core::client::{
-    Enrolment, FileStatus, Filed, KeepEvidence, Overview, Report, ReportFile, SendFiles, Settings,
-    SyncReport, lock::Lock,
+    Enrolment, FileStatus, Filed, KeepEvidence, Message, Overview, Report, ReportFile, SendFiles,
+    Settings, SyncReport, lock::Lock,
 };
 
 use crate::run::Done;
@@ -178,6 +178,35 @@ pub(crate) fn shown(report: &Report) -> String {
     out
 }
 
+pub(crate) fn messages(messages: &[Message]) -> Done {
+    let mut words = String::new();
+    for message in messages {
+        let mark = match (message.urgent, message.read) {
+            (true, false) => "URGENT, NEW ",
+            (true, true) => "URGENT ",
+            (false, false) => "NEW ",
+            (false, true) => "",
+        };
+        let title = message.title.as_deref().unwrap_or_default();
+        let sent = message.sent_at.as_deref().unwrap_or_default();
+        let text = message.text.as_deref().unwrap_or("(withheld)");
+        let _ = writeln!(
+            words,
+            "{mark}{} {}\n{}\n",
+            printable(sent),
+            printable(title),
+            printable(text)
+        );
+    }
+    if messages.is_empty() {
+        words.push_str("No messages.\n");
+    }
+    Done {
+        json: json!(messages),
+        words,
+    }
+}
+
 /// How the keys of a home stand.
 pub(crate) struct Keys {
     pub(crate) lock: Option<Lock>,
@@ -245,6 +274,20 @@ pub(crate) fn stood(overview: &Overview, aside: &[PathBuf], keys: &Keys) -> Done
             HumanBytes(overview.files.bytes_here)
         );
     }
+    if overview.messages > 0 {
+        let _ = writeln!(
+            words,
+            "{} messages, {} not read yet; `observer messages` shows them.",
+            overview.messages, overview.messages_unread
+        );
+    }
+    for one in &overview.reference {
+        let _ = writeln!(
+            words,
+            "{} {} are on this device (version {}).",
+            one.lines, one.register, one.version
+        );
+    }
     if overview.unreadable > 0 {
         let _ = writeln!(
             words,
@@ -303,6 +346,16 @@ pub(crate) fn synced(report: &SyncReport) -> String {
             report.files_delivered, report.files_pending
         );
     }
+    if report.messages > 0 {
+        let _ = writeln!(
+            out,
+            "{} new messages; `observer messages` shows them.",
+            report.messages
+        );
+    }
+    if report.reference > 0 {
+        out.push_str("Stations or categories were brought up to date.\n");
+    }
     if let Some(code) = report.files_stopped {
         let _ = writeln!(out, "Files could not be sent for now: {}", code.title());
     }
@@ -313,7 +366,7 @@ pub(crate) fn synced(report: &SyncReport) -> String {
 }
 
 /// Control characters could play tricks with a terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| {
             if c.is_control() && c != '\n' {

@@ -129,6 +129,8 @@ codes! {
     BundleUnknown "bundle_unknown" Problem 404 "No such bundle waits here.";
     BundlesFull "bundles_full" Problem 507 "There is no room for more bundles until those that wait are imported.";
     BackupInvalid "backup_invalid" Problem 400 "The backup is incomplete, damaged or sealed to another key; nothing was changed.";
+    BackupRunning "backup_running" Problem 409 "Another backup is being written into the same folder; wait for its end.";
+    EvidenceLost "evidence_lost" Problem 500 "Everything else was done, but some files of evidence are missing or damaged; they are named.";
     Overloaded "overloaded" Problem 503 "The server is busy; try again after the time it names.";
     DatabaseUnavailable "database_unavailable" Problem 503 "The database cannot be reached or is full; nothing was changed.";
     Internal "internal" Problem 500 "An error of the server's own; it has been logged.";
@@ -142,6 +144,7 @@ codes! {
     ReceiptInvalid "receipt_invalid" Problem 409 "The server's receipt does not verify; nothing is marked as delivered.";
     StoreDamaged "store_damaged" Problem 500 "The journal's file is damaged; it was moved aside and kept.";
     StoreFailed "store_failed" Problem 500 "The device could not write; nothing was filed.";
+    CategoryUnknown "category_unknown" Problem 400 "The category is not in the mission's list on this device; nothing was filed.";
     QuestionNone "question_none" Problem 409 "There is no open question on this report.";
     PassphraseNeeded "passphrase_needed" Problem 401 "The keys of this home are locked; give the passphrase.";
     PassphraseWrong "passphrase_wrong" Problem 401 "The passphrase is wrong; nothing was changed.";

@@ -119,6 +119,31 @@ impl Evidence {
     }
 }
 
+/// Looks a file up for somebody who wants to read its bytes. A device may have
+/// back only what its accreditation has sent: a hash that somebody was told opens
+/// nothing.
+///
+/// # Errors
+/// As [`find`]; `forbidden` for a device that has not sent it.
+pub fn find_to_read(
+    conn: &mut Conn,
+    mission: MissionRef,
+    reader: Reader,
+    file: &FileHash,
+) -> Result<Found> {
+    let found = find(conn, mission, reader, file)?;
+    match reader {
+        Reader::Observer(accreditation)
+            if found.complete.is_some()
+                && !store::has_sent(conn, mission.no, &file.0, accreditation.as_bytes())? =>
+        {
+            let why = "only a device of the accreditation that sent the file may read it back";
+            Err(Error::refused(Code::Forbidden, why))
+        }
+        _ => Ok(found),
+    }
+}
+
 /// Looks a file up for a reader.
 ///
 /// # Errors

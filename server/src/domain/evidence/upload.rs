@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use protocol::{codes::Code, ids::FileHash};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{SemaphorePermit, mpsc},
+    task::JoinHandle,
+};
 use uuid::Uuid;
 
 use super::{Evidence, find, turns::Turn};
@@ -164,13 +167,9 @@ impl Evidence {
             return Ok(progress);
         }
         if progress.offset < progress.size {
-            return Ok(progress);
+            return self.find_again(sent, progress).await;
         }
-        let _turn = self
-            .completing
-            .acquire()
-            .await
-            .map_err(|_| Error::refused(Code::Overloaded, "the server is stopping"))?;
+        let _turn = self.turn_to_complete().await?;
         let whole = covered(&pieces) == progress.size;
         if !whole || !self.objects.assemble(&upload, &pieces).await? {
             metrics::counter!("scrutineer_evidence_mismatches_total").increment(1);
@@ -180,19 +179,55 @@ impl Evidence {
                     .with("offset", 0),
             );
         }
-        let now = self.host.now();
-        let row = FileRow {
-            mission: sent.mission.no,
-            sha256: sent.file.0.to_vec(),
-            size: i64::try_from(progress.size).unwrap_or(i64::MAX),
-            completed_at: now.0,
-            durable_at: self.durable_at_once.then_some(now.0),
-        };
-        let kept = row.clone();
-        self.write(move |conn| store::complete(conn, &kept)).await?;
+        let row = self.row(sent, progress.size);
+        let (kept, sender) = (row.clone(), sent.accreditation);
+        self.write(move |conn| {
+            store::complete(conn, &kept)?;
+            store::sent_by(conn, kept.mission, &kept.sha256, sender.as_bytes())
+        })
+        .await?;
         metrics::counter!("scrutineer_evidence_files_total").increment(1);
         self.objects.remove_upload(&upload).await?;
         Ok(done(&row))
+    }
+}
+
+impl Evidence {
+    /// A file that nobody has sent wholly, as the register says: but it may lie in
+    /// the store all the same, if the database is older than that, and phones may
+    /// have let go of it.
+    async fn find_again(&self, sent: &Sent, progress: Progress) -> Result<Progress> {
+        let (mission, file, size) = (sent.mission.id.0, sent.file, progress.size);
+        if self.objects.size_of(mission, &file).await? != Some(size) {
+            return Ok(progress);
+        }
+        let _turn = self.turn_to_complete().await?;
+        if !self.objects.holds(mission, &file, size).await? {
+            return Ok(progress);
+        }
+        tracing::warn!(mission = %sent.mission.id, %file, "a file that the register lacked was found in the store");
+        let row = self.row(sent, size);
+        let kept = row.clone();
+        self.write(move |conn| store::complete(conn, &kept)).await?;
+        self.objects.remove_upload(&sent.upload()).await?;
+        Ok(done(&row))
+    }
+
+    async fn turn_to_complete(&self) -> Result<SemaphorePermit<'_>> {
+        let turn = self.completing.acquire().await;
+        turn.map_err(|_| Error::refused(Code::Overloaded, "the server is stopping"))
+    }
+
+    /// A complete file, as of now.
+    fn row(&self, sent: &Sent, size: u64) -> FileRow {
+        let now = self.host.now();
+        FileRow {
+            mission: sent.mission.no,
+            sha256: sent.file.0.to_vec(),
+            size: i64::try_from(size).unwrap_or(i64::MAX),
+            completed_at: now.0,
+            durable_at: self.durable_at_once.then_some(now.0),
+        }
     }
 }
 
