@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use protocol::ids::MissionId;
 use serde_json::{Value, json};
 use tests::{
     chance::Chance,
@@ -325,7 +326,7 @@ fn reports_first_and_files_later(kind: Kind) {
 }
 
 /// Where a server keeps a file.
-fn place(site: &Site, town: &Town, sample: &Sample) -> PathBuf {
+fn place(site: &Site, mission: MissionId, sample: &Sample) -> PathBuf {
     let name: String = sample
         .file
         .sha256
@@ -335,7 +336,7 @@ fn place(site: &Site, town: &Town, sample: &Sample) -> PathBuf {
         .collect();
     site.data
         .join("evidence/files")
-        .join(town.mission.to_string())
+        .join(mission.to_string())
         .join(name)
 }
 
@@ -347,9 +348,9 @@ fn what_cannot_be_read_is_named_and_the_rest_goes_on(kind: Kind) {
         ways.push(sent(&town, "D-1", sample).1);
     }
     let [gone, rotten, sound] = &samples;
-    let away = fs::read(place(&town.site, &town, gone)).expect("a file");
-    fs::remove_file(place(&town.site, &town, gone)).expect("removed");
-    fs::write(place(&town.site, &town, rotten), vec![7; 2_000]).expect("spoilt");
+    let away = fs::read(place(&town.site, town.mission, gone)).expect("a file");
+    fs::remove_file(place(&town.site, town.mission, gone)).expect("removed");
+    fs::write(place(&town.site, town.mission, rotten), vec![7; 2_000]).expect("spoilt");
     let folder = town.site.scratch().join("backup");
     let path = folder.display().to_string();
     let failed = town.site.run(&["backup", "-o", &path]);
@@ -372,7 +373,7 @@ fn what_cannot_be_read_is_named_and_the_rest_goes_on(kind: Kind) {
     town.site.run(&["restore", &path, "--check"]).json();
     assert!(is_durable(&ways[2]) && !is_durable(&ways[1]));
     // Its disk is there again: nothing was forgotten meanwhile.
-    fs::write(place(&town.site, &town, gone), away).expect("back");
+    fs::write(place(&town.site, town.mission, gone), away).expect("back");
     assert_eq!(ways[0].get(&[]).body, gone.bytes);
     town.server.stop();
 
@@ -507,7 +508,6 @@ fn a_file_that_an_older_database_lacks_is_found_again(kind: Kind) {
     for sample in [&whole, &rotten] {
         announced(&mut phone, &sample.file);
     }
-    let spot = place(&town.site, &town, &rotten);
     town.server.stop();
     let yesterday = Yesterday::of(&town.site);
     let server = town.site.start();
@@ -517,7 +517,7 @@ fn a_file_that_an_older_database_lacks_is_found_again(kind: Kind) {
     }
     server.stop();
     yesterday.put_back();
-    fs::write(spot, vec![1; 5_000]).expect("spoilt");
+    fs::write(place(&town.site, town.mission, &rotten), vec![1; 5_000]).expect("spoilt");
     let server = town.site.start();
     let way = Way::of(&phone, &whole.file);
     assert_eq!(way.offset(), whole.file.size, "no byte needs to be sent");
