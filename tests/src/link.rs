@@ -254,7 +254,12 @@ impl Shared {
             () = cut.notified() => {
                 self.cuts.fetch_add(1, Ordering::Relaxed);
             }
-            _ = async { tokio::join!(up, down) } => {}
+            _ = async { tokio::join!(up, down) } => {
+                // Closed before it was broken off: another one will be.
+                if allowance.or(allowance_down).is_some() {
+                    lock(&self.shape).cuts += 1;
+                }
+            }
         }
         if let Some(bytes) = kept.map(|kept| std::mem::take(&mut *lock(&kept)))
             && (1..REPEATED).contains(&bytes.len())

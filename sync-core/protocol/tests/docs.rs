@@ -131,9 +131,9 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("enrolment-response", json!(messages::enrolment_response())),
         ("assertion", json!(messages::assertion())),
         ("reference-delta", messages::difference()),
-        ("problem", json!(stale)),
         ("bundle-request", json!(messages::bundle_request())),
         ("bundle-state", json!(messages::bundle_state())),
+        ("problem", json!(stale)),
     ]
 }
 

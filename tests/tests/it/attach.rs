@@ -14,7 +14,7 @@ use tests::{
 };
 
 /// Bytes of the file.
-const SIZE: u32 = 3 << 20;
+const SIZE: u32 = 4 << 20;
 /// Connections that break off under way.
 const CUTS: u32 = 6;
 /// What the system's buffers may hold of a connection that dies: sent, not received.
