@@ -22,6 +22,7 @@
 //! | [`s3`] | an S3-speaking server of the test's own |
 //! | [`bench`] | the measurements of `make bench` |
 //! | [`road`] | the measurements of `make road` |
+//! | [`sim`] | the simulator: phones, network and servers in virtual time, from one seed |
 //! | [`wait`], [`chance`], [`reaper`] | deadlines, seeded randomness, and an end to every process started |
 //!
 //! # How to run them
@@ -53,6 +54,7 @@ pub mod programs;
 pub mod reaper;
 pub mod road;
 pub mod s3;
+pub mod sim;
 pub mod site;
 pub mod upload;
 pub mod wait;

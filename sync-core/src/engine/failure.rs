@@ -1,6 +1,9 @@
 //! What it means when there is no good answer. Entries stay, whatever it is.
 
-use protocol::codes::Code;
+use protocol::{
+    codes::Code,
+    planted::{Fault, is as planted},
+};
 
 use super::{Change, Command, Ended, Engine, Failure, Sent, plan};
 use crate::host::Environment;
@@ -51,7 +54,7 @@ impl Engine {
             // Also when a proxy says so: smaller is worth a try, and proves nothing.
             Failure::Network {
                 status: Some(413), ..
-            } if sent.hashes.len() > 1 => {
+            } if sent.hashes.len() > 1 && !planted(Fault::TooLargeNotHalved) => {
                 run.plan.halve(sent.hashes);
                 self.go_on(env);
             }
@@ -90,7 +93,9 @@ impl Engine {
                 self.send_exchange(sent, env);
             }
             Failure::Problem { code, .. } if is_of_the_client(*code) => self.end_with(failure, env),
-            Failure::Problem { status: 413, .. } if sent.hashes.len() > 1 => {
+            Failure::Problem { status: 413, .. }
+                if sent.hashes.len() > 1 && !planted(Fault::TooLargeNotHalved) =>
+            {
                 run.plan.halve(sent.hashes);
                 self.go_on(env);
             }
@@ -118,6 +123,7 @@ impl Engine {
     fn isolate(&mut self, sent: Sent, code: Code, failure: Failure, env: &dyn Environment) {
         let Some(run) = &mut self.run else { return };
         match sent.hashes.as_slice() {
+            _ if planted(Fault::PoisonBlocks) => self.end_with(failure, env),
             [] => self.end_with(failure, env),
             [culprit] => {
                 let culprit = *culprit;

@@ -8,6 +8,7 @@ use protocol::{
     entry::{SdJwt, WireEntry},
     exchange::Former,
     ids::{EntryHash, EpochId},
+    planted::{Fault, is as planted},
 };
 
 use super::Snapshot;
@@ -34,6 +35,7 @@ pub(super) fn find(snapshot: &Snapshot) -> BTreeMap<EntryHash, Returned> {
     let mut found = BTreeMap::new();
     let enrolled = snapshot.identity.enrolled.as_ref();
     if let Some(enrolled) = enrolled.filter(|enrolled| enrolled.epoch != now)
+        && !planted(Fault::EnrolmentNotReturned)
         && let Some(wire) = &enrolled.entry
         && let Ok(entry) = SdJwt::from_wire(wire)
     {
@@ -44,6 +46,9 @@ pub(super) fn find(snapshot: &Snapshot) -> BTreeMap<EntryHash, Returned> {
             epoch: enrolled.epoch,
         };
         found.insert(entry.hash(), returned);
+    }
+    if planted(Fault::ReturnedDropped) {
+        return found;
     }
     for (hash, item) in snapshot.items.iter().filter(|(_, item)| item.epoch != now) {
         // One that cannot be read any more can prove nothing to the server either.

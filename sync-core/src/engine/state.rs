@@ -8,6 +8,7 @@ use protocol::{
     entry::Seen,
     ids::{EntryHash, EpochId, MissionId},
     jose::PublicKey,
+    planted::{Fault, is as planted},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -100,7 +101,13 @@ impl Wait {
     #[must_use]
     pub fn left(&self, now: Now) -> u64 {
         let elapsed = match (self.uptime, now.uptime) {
-            (Some(then), Some(now_up)) if self.boot == now.boot && now_up >= then => now_up - then,
+            (Some(then), Some(now_up))
+                if self.boot == now.boot
+                    && now_up >= then
+                    && !planted(Fault::WaitByWallClock) =>
+            {
+                now_up - then
+            }
             _ => match u64::try_from(now.wall.saturating_sub(self.wall) / 1000) {
                 Ok(millis) => millis,
                 // The clock went back: it says nothing, so the wait is over.
@@ -177,7 +184,12 @@ impl SyncState {
         // One that expires under way costs one more request, nothing else.
         let margin = 5_000_000;
         let token = self.token.as_ref()?;
-        (token.expires.saturating_sub(margin) > self.server_time(now))
+        let time = if planted(Fault::TokenByWallClock) {
+            now.wall
+        } else {
+            self.server_time(now)
+        };
+        (token.expires.saturating_sub(margin) > time)
             .then_some(token.text.as_str())
     }
 
@@ -236,7 +248,11 @@ impl SyncState {
         spread: u32,
         env: &dyn Environment,
     ) -> u64 {
-        let millis = u64::from(seconds) * 1000 + host::between(env, 0, u64::from(spread) * 1000);
+        let mut millis =
+            u64::from(seconds) * 1000 + host::between(env, 0, u64::from(spread) * 1000);
+        if planted(Fault::WaitShortened) {
+            millis /= 2;
+        }
         self.wait = Some(Wait {
             asked: true,
             ..Wait::new(millis, env.now())
