@@ -1,8 +1,8 @@
-.PHONY: help demo test build bench road check fmt
+.PHONY: help demo test build bench road sim sim-faults check fmt
 .DEFAULT_GOAL := help
 
 help: ## what can be done here
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## start a server with two sample missions, and say what to try
 	@scripts/setup.sh build
@@ -29,6 +29,18 @@ road: ## measure what reports cost on a bad line; the figures stand in docs/benc
 	@scripts/setup.sh bench
 	@cargo build --release --locked --bins
 	@cargo run --release --locked --quiet --bin road
+
+SEEDS ?= 1000
+SEED_START ?= 1
+sim: ## run simulated stories, SEEDS=… from SEED_START=… on; docs/reliability.md
+	@scripts/setup.sh build
+	@cargo build --release --locked --quiet -p tests --bin sim
+	@target/release/sim --seeds $(SEEDS) --start $(SEED_START)
+
+sim-faults: ## plant faults one by one, and see that the simulator catches each
+	@scripts/setup.sh build
+	@cargo build --release --locked --quiet -p tests --bin sim --features planted --target-dir target/planted
+	@target/planted/release/sim --faults --seeds $(SEEDS) --start $(SEED_START)
 
 check: ## formatting, lints, and what the dependencies bring in
 	@scripts/setup.sh build

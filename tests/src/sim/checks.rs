@@ -95,7 +95,9 @@ pub(super) fn critical_first(world: &World, phone: usize, call: &Call) -> Result
         return Ok(());
     }
     let entries = bytes::entries(call);
-    let filed = entries.iter().filter(|(_, payload)| payload["kind"] == "file");
+    let filed = entries
+        .iter()
+        .filter(|(_, payload)| payload["kind"] == "file");
     let urgent: Vec<bool> = filed
         .map(|(_, payload)| payload["body"]["severity"] == "critical")
         .collect();
@@ -111,8 +113,7 @@ pub(super) fn critical_first(world: &World, phone: usize, call: &Call) -> Result
 /// I3: who was told that somebody else writes into a journal writes there no more.
 fn forks_end(world: &World) -> Result<(), Broken> {
     for row in &world.oracle.rows {
-        let (Some(promise), Some((journal, _))) =
-            (world.oracle.promised.get(&row.hash), row.place)
+        let (Some(promise), Some((journal, _))) = (world.oracle.promised.get(&row.hash), row.place)
         else {
             continue;
         };
@@ -151,7 +152,10 @@ fn statuses(world: &World) -> Result<(), Broken> {
             .store()
             .read(|conn| {
                 let rows = ledger::of_subject(conn, mission, &id)?;
-                Ok((rows, bulk::reports_by_id(conn, mission, &[id.clone()])?.pop()))
+                Ok((
+                    rows,
+                    bulk::reports_by_id(conn, mission, &[id.clone()])?.pop(),
+                ))
             })
             .expect("reads");
         let Some(now) = now else { continue };
@@ -182,11 +186,17 @@ fn statuses(world: &World) -> Result<(), Broken> {
 /// I16: a decision that a phone has, the server has.
 fn decisions_kept(world: &World, id: usize, view: &[Report]) -> Result<(), Broken> {
     let decisions = view.iter().flat_map(|report| &report.decisions);
-    match decisions.into_iter().find(|one| !world.oracle.holds(&one.hash)) {
+    match decisions
+        .into_iter()
+        .find(|one| !world.oracle.holds(&one.hash))
+    {
         None => Ok(()),
         Some(one) => broken(
             "I5 recovery",
-            format!("phone {id} has the decision {} that the server lost", one.hash),
+            format!(
+                "phone {id} has the decision {} that the server lost",
+                one.hash
+            ),
         ),
     }
 }
@@ -350,9 +360,9 @@ fn nothing_held(world: &World) -> Result<(), Broken> {
         .read(|conn| ledger::after(conn, mission, 0, 1_000_000))
         .expect("reads");
     for row in rows.iter().filter(|row| row.standing == "held") {
-        let applied = rows.iter().any(|other| {
-            Some(&other.hash) == row.base.as_ref() && other.standing == "applied"
-        });
+        let applied = rows
+            .iter()
+            .any(|other| Some(&other.hash) == row.base.as_ref() && other.standing == "applied");
         if applied {
             return broken(
                 "I6 held",
@@ -383,7 +393,10 @@ fn nothing_waits(world: &World, id: usize, view: &[Report]) -> Result<(), Broken
             if !world.oracle.holds(&step.entry) {
                 return broken(
                     "I4 honest acknowledgement",
-                    format!("phone {id} calls {} delivered; the ledger lacks it", step.entry),
+                    format!(
+                        "phone {id} calls {} delivered; the ledger lacks it",
+                        step.entry
+                    ),
                 );
             }
         }
@@ -500,7 +513,9 @@ fn rebuilds(world: &World) -> Result<(), Broken> {
             .read(|conn| bulk::reports_by_id(conn, mission, &ids))
             .expect("reads");
         rows.sort_by_key(|row| row.first_number);
-        rows.iter().map(|row| format!("{row:?}")).collect::<Vec<_>>()
+        rows.iter()
+            .map(|row| format!("{row:?}"))
+            .collect::<Vec<_>>()
     };
     let before = rows();
     world

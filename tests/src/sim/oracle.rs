@@ -184,7 +184,10 @@ impl Oracle {
             {
                 return broken(
                     "I3 one entry a place",
-                    format!("{hash} and {other} have place {} of one journal, and no fork was told", place.1),
+                    format!(
+                        "{hash} and {other} have place {} of one journal, and no fork was told",
+                        place.1
+                    ),
                 );
             }
             self.places.entry(place).or_insert(hash);
@@ -221,7 +224,11 @@ impl Oracle {
         self.rows
             .iter()
             .filter(|row| row.kind == Kind::File.name())
-            .filter_map(|row| Uuid::from_slice(row.subject.as_deref()?).ok().map(SubjectId))
+            .filter_map(|row| {
+                Uuid::from_slice(row.subject.as_deref()?)
+                    .ok()
+                    .map(SubjectId)
+            })
             .collect()
     }
 }

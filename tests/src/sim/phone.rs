@@ -101,7 +101,13 @@ pub struct Polled {
 }
 
 impl Phone {
-    pub(super) fn new(id: usize, observer: usize, link: String, seed: u64, now: &Rc<Cell<Time>>) -> Self {
+    pub(super) fn new(
+        id: usize,
+        observer: usize,
+        link: String,
+        seed: u64,
+        now: &Rc<Cell<Time>>,
+    ) -> Self {
         let own = seed
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .wrapping_add(id as u64);

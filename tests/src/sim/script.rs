@@ -282,6 +282,53 @@ pub fn story(seed: u64) -> (Setting, Vec<Step>) {
     (setting, steps)
 }
 
+/// A story of a crowd: a shutdown ends, and all phones come back within a minute,
+/// each with a report, to a server that can serve few of them.
+#[must_use]
+pub fn crowd(seed: u64, phones: usize) -> (Setting, Vec<Step>) {
+    let mut chance = Chance::seeded(seed);
+    let setting = Setting {
+        seed,
+        phones,
+        servers: 2,
+        length: 2 * HOUR,
+        liveness: true,
+        durable: false,
+        drop_bytes: false,
+    };
+    let mut steps = Vec::new();
+    for phone in 0..phones {
+        let at = 10 * MINUTE + i64::try_from(chance.below(60)).unwrap_or(0) * SECOND;
+        let severity = u8::try_from(chance.below(4)).unwrap_or(0);
+        let act = Act::File {
+            phone,
+            severity,
+            length: 120,
+        };
+        steps.push(Step { at, act });
+        if chance.below(4) == 0 {
+            let fate = *chance.pick(&[Fate::AnswerLost, Fate::Twice(300), Fate::Portal]);
+            let act = Act::Next { phone, fate };
+            steps.push(Step { at: at - 1, act });
+        }
+        if chance.below(50) == 0 {
+            let nth = usize::try_from(chance.below(phones as u64)).unwrap_or(0);
+            let act = Act::Decide { nth, turn: 0 };
+            steps.push(Step {
+                at: at + 20 * MINUTE,
+                act,
+            });
+        }
+    }
+    for minute in [10, 12, 15, 25] {
+        let at = minute * MINUTE + 5 * SECOND;
+        let act = Act::Pressed(60 + u32::from(minute == 12));
+        steps.push(Step { at, act });
+    }
+    steps.sort_by_key(|step| step.at);
+    (setting, steps)
+}
+
 /// Many reports of one phone while there is no network.
 fn burst(chance: &mut Chance, phones: usize, length: Time, steps: &mut Vec<Step>) {
     let phone = usize::try_from(chance.below(phones as u64)).unwrap_or(0);
@@ -398,9 +445,7 @@ fn fault(chance: &mut Chance, phones: usize, mix: Mix) -> Option<Act> {
         86..=88 if mix.server => Act::CrashAfterCommit,
         89 | 90 if mix.server => Act::Down(10 + small(chance, 2_000)),
         91 | 92 if mix.server => Act::Pressed(10 + small(chance, 600)),
-        93 if mix.server && mix.clocks => {
-            Act::ServerJump(*chance.pick(&[-1_800, -60, 60, 1_800]))
-        }
+        93 if mix.server && mix.clocks => Act::ServerJump(*chance.pick(&[-1_800, -60, 60, 1_800])),
         94..=96 if mix.history => Act::Backup,
         97 | 98 if mix.history => Act::PutBack {
             renewed: chance.below(2) == 0,

@@ -205,9 +205,7 @@ impl Servers {
             let api = Api::new(app.clone());
             let service = self.local.block_on(
                 &self.runtime,
-                test::init_service(
-                    actix_web::App::new().configure(|config| api.configure(config)),
-                ),
+                test::init_service(actix_web::App::new().configure(|config| api.configure(config))),
             );
             let service = Rc::new(service);
             let ask = Box::new(move |request: test::TestRequest| {
@@ -285,7 +283,10 @@ impl Servers {
     pub(super) fn put_back(&mut self, backup: &Backup, renewed: bool) {
         self.running.clear();
         self.generation += 1;
-        self.database = self.folder.path().join(format!("{}.sqlite", self.generation));
+        self.database = self
+            .folder
+            .path()
+            .join(format!("{}.sqlite", self.generation));
         std::fs::write(&self.database, backup.0.as_slice()).expect("a copy");
         self.start();
         if renewed {

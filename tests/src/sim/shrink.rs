@@ -92,7 +92,11 @@ impl Story {
             let _ = writeln!(text, "  {}  {}", shown(step.at), step.act.told());
         }
         let _ = writeln!(text, "  broken: {}: {}", broken.rule, broken.what);
-        let _ = writeln!(text, "  again:  make sim SEEDS=1 SEED_START={}", setting.seed);
+        let _ = writeln!(
+            text,
+            "  again:  make sim SEEDS=1 SEED_START={}",
+            setting.seed
+        );
         text
     }
 }

@@ -18,9 +18,8 @@ use sync_core::{
 use uuid::Uuid;
 
 use super::{
-    bytes,
-    checks,
-    clock::{MINUTE, SECOND, Time},
+    bytes, checks,
+    clock::{HOUR, MINUTE, SECOND, Time},
     fuse::Cut,
     oracle::{Broken, Oracle, broken},
     phone::{Done, Phone, Work},
@@ -30,8 +29,8 @@ use super::{
 
 /// What stands in every report's text, and nowhere on a phone in the clear.
 pub const CANARY: &str = "CANARY-plain-words";
-/// How often a phone looks by itself whether a sync is due.
-const WAKE: Time = 15 * MINUTE;
+/// How often a phone looks by itself whether a sync is due: at least, and at most.
+const WAKE: (Time, Time) = (15 * MINUTE, 2 * HOUR);
 /// How long a phone waits for an answer.
 const PATIENCE: Time = 300 * SECOND;
 /// How long a program is down after it died.
@@ -194,7 +193,7 @@ impl World {
             world.phones.push(phone);
             world.syncing.push(Syncing::default());
             world.at(0, Event::Open(id));
-            let spread = world.phones[id].chance.below(15 * 60);
+            let spread = world.phones[id].chance.below(30);
             let first = i64::try_from(spread).unwrap_or(0) * SECOND;
             world.at(first, Event::Wake(id));
         }
@@ -206,7 +205,8 @@ impl World {
 
     fn at(&mut self, time: Time, event: Event) {
         self.order += 1;
-        self.queue.insert((time.max(self.now.get()), self.order), event);
+        self.queue
+            .insert((time.max(self.now.get()), self.order), event);
     }
 
     fn after(&mut self, wait: Time, event: Event) {
@@ -307,7 +307,8 @@ impl World {
             Event::Arrive(arrival) => self.arrive(arrival),
             Event::Reply(reply) => self.reply(reply),
             Event::Wake(id) => {
-                self.after(WAKE, Event::Wake(id));
+                let wake = (self.setting.length / 20).clamp(WAKE.0, WAKE.1);
+                self.after(wake, Event::Wake(id));
                 self.sync(id, Work::Background)
             }
             Event::Look(id) => self.sync(id, Work::Background),
@@ -337,7 +338,11 @@ impl World {
                 client.sync_if_due().await
             };
             let quiet = matches!(done, Ok(None));
-            let view = if quiet { None } else { client.list().await.ok() };
+            let view = if quiet {
+                None
+            } else {
+                client.list().await.ok()
+            };
             Done::Synced(Box::new(done), view)
         });
         self.syncing[id].called = false;
@@ -539,7 +544,10 @@ impl World {
                 self.count("server down");
                 Err(bytes::silence(false))
             }
-            _ if self.limit.is_some_and(|limit| call.body.len() > limit as usize) => {
+            _ if self
+                .limit
+                .is_some_and(|limit| call.body.len() > limit as usize) =>
+            {
                 self.count("body too large for a proxy");
                 Ok(bytes::page(413, "<html>too large</html>"))
             }
@@ -714,11 +722,9 @@ impl World {
                     Done::Filed(client.withdraw(report, "a mistake").await)
                 })
             }
-            Act::Answer { phone, nth } => {
-                self.on_report(phone, nth, |client, report| async move {
-                    Done::Filed(client.answer(report, "at the door").await)
-                })
-            }
+            Act::Answer { phone, nth } => self.on_report(phone, nth, |client, report| async move {
+                Done::Filed(client.answer(report, "at the door").await)
+            }),
             Act::CheckIn { phone } => {
                 self.phones[phone].with(Work::Local, |client| async move {
                     let new = NewCheckIn {

@@ -20,3 +20,4 @@ mod power;
 mod rebuilding;
 mod recovery;
 mod releases;
+mod sim;
