@@ -65,7 +65,7 @@ faults! {
     WaitByWallClock: "sync-core engine", "A wait is measured by the wall clock alone.";
     TokenByWallClock: "sync-core engine", "A token's end is judged by the phone's own clock.";
     AssertionByWallClock: "sync-core engine", "The proof for a token is dated by the phone's own clock.";
-    OffsetNotAsked: "sync-core engine", "An upload goes on where the phone believes, and the server is not believed.";
+    PartAssumedTaken: "sync-core engine", "A part of a file whose connection broke counts as taken.";
     BytesDroppedEarly: "sync-core engine", "A file's bytes go once it is complete, durable or not.";
     AckBeforeCommit: "server ingest", "The answer is sent before the commit, which a crash may prevent.";
     DuplicateNotLookedUp: "server ledger", "Entries are appended without looking whether they are there.";
@@ -79,7 +79,6 @@ faults! {
     CursorSkips: "server ingest", "The cursor goes one decision too far.";
     HashNotVerified: "server evidence", "A complete file is not checked against its hash.";
     DurableTooEarly: "server evidence", "A file is called durable once it is complete.";
-    OffsetNotChecked: "server evidence", "Bytes are taken at whatever offset they come.";
 }
 
 #[cfg(feature = "planted")]

@@ -51,10 +51,14 @@ impl Engine {
     pub(super) fn on_failure(&mut self, sent: Sent, failure: Failure, env: &dyn Environment) {
         let Some(run) = &mut self.run else { return };
         match &failure {
+            Failure::Problem { status: 413, .. }
+            | Failure::Network {
+                status: Some(413), ..
+            } if planted(Fault::TooLargeNotHalved) => self.end_with(failure, env),
             // Also when a proxy says so: smaller is worth a try, and proves nothing.
             Failure::Network {
                 status: Some(413), ..
-            } if sent.hashes.len() > 1 && !planted(Fault::TooLargeNotHalved) => {
+            } if sent.hashes.len() > 1 => {
                 run.plan.halve(sent.hashes);
                 self.go_on(env);
             }
@@ -93,9 +97,7 @@ impl Engine {
                 self.send_exchange(sent, env);
             }
             Failure::Problem { code, .. } if is_of_the_client(*code) => self.end_with(failure, env),
-            Failure::Problem { status: 413, .. }
-                if sent.hashes.len() > 1 && !planted(Fault::TooLargeNotHalved) =>
-            {
+            Failure::Problem { status: 413, .. } if sent.hashes.len() > 1 => {
                 run.plan.halve(sent.hashes);
                 self.go_on(env);
             }

@@ -7,12 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{
-    codes::Code,
-    ids::FileHash,
-    limits,
-    planted::{Fault, is as planted},
-};
+use protocol::{codes::Code, ids::FileHash, limits};
 
 use super::{Command, Engine, Wait, Waiting};
 use crate::{
@@ -182,12 +177,7 @@ impl Engine {
     pub(super) fn send_part(&mut self, one: &Announced, env: &dyn Environment) {
         let file = one.file.sha256;
         let Some(run) = &self.run else { return };
-        let mut known = run.files.at.get(&file).copied();
-        if planted(Fault::OffsetNotAsked) {
-            let believed = self.snapshot.uploads.by_file.get(&file);
-            known = known.or(Some(believed.map_or(0, |upload| upload.sent)));
-        }
-        let Some(offset) = known else {
+        let Some(offset) = run.files.at.get(&file).copied() else {
             return self.ask_offset(file, env);
         };
         if !self.snapshot.here.contains(&file) {

@@ -102,9 +102,7 @@ impl Wait {
     pub fn left(&self, now: Now) -> u64 {
         let elapsed = match (self.uptime, now.uptime) {
             (Some(then), Some(now_up))
-                if self.boot == now.boot
-                    && now_up >= then
-                    && !planted(Fault::WaitByWallClock) =>
+                if self.boot == now.boot && now_up >= then && !planted(Fault::WaitByWallClock) =>
             {
                 now_up - then
             }
@@ -189,8 +187,7 @@ impl SyncState {
         } else {
             self.server_time(now)
         };
-        (token.expires.saturating_sub(margin) > time)
-            .then_some(token.text.as_str())
+        (token.expires.saturating_sub(margin) > time).then_some(token.text.as_str())
     }
 
     /// Milliseconds to wait before the next exchange on one's own accord. A

@@ -261,6 +261,14 @@ impl Engine {
                 ..
             }
         );
+        if connected && planted(Fault::PartAssumedTaken) {
+            let state = UploadState {
+                offset: part.offset + part.length,
+                durable: false,
+                length: None,
+            };
+            return self.settle(part.file, state, env);
+        }
         if too_large && part.length <= CHUNK_LEAST {
             return self.set_file_aside(part.file, FileStanding::NotTaken, Code::BodyTooLarge, env);
         }

@@ -219,6 +219,15 @@ pub(super) fn honest(world: &World, phone: usize, view: &[Report]) -> Result<(),
                 );
             }
         }
+        for file in &report.files {
+            let whole = matches!(file.status, FileStatus::Delivered | FileStatus::Durable);
+            if whole && !world.put_back && !complete(world, &file.file.sha256) {
+                return broken(
+                    "I4 honest acknowledgement",
+                    format!("phone {phone} calls a file delivered that is not complete"),
+                );
+            }
+        }
         for decision in &report.decisions {
             if !world.oracle.ever.contains(&decision.hash) {
                 return broken(
@@ -254,6 +263,15 @@ pub(super) fn removed(world: &World, phone: usize, name: &str) -> Result<(), Bro
     whole(world, file)
 }
 
+fn complete(world: &World, file: &FileHash) -> bool {
+    let mission = world.servers.mission.no;
+    let row = world
+        .servers
+        .store()
+        .read(|conn| evidence::file(conn, mission, &file.0));
+    row.expect("reads").is_some()
+}
+
 fn whole(world: &World, file: &FileHash) -> Result<(), Broken> {
     let bytes = std::fs::read(world.servers.file(file)).unwrap_or_default();
     if Sha256::digest(&bytes)[..] == file.0 {
@@ -270,18 +288,14 @@ pub(super) fn always(world: &mut World) -> Result<(), Broken> {
     world.oracle.read_ledger(&world.servers)?;
     nothing_lost(world)?;
     no_plain_words(world)?;
-    let complete: Vec<FileHash> = world.oracle.files.keys().copied().collect();
-    for file in complete {
-        let row = world
-            .servers
-            .store()
-            .read(|conn| evidence::file(conn, world.servers.mission.no, &file.0))
-            .expect("reads");
-        if row.is_some() {
-            whole(world, &file)?;
+    let mut announced = world.oracle.files.keys();
+    announced.try_for_each(|file| {
+        if complete(world, file) {
+            whole(world, file)
+        } else {
+            Ok(())
         }
-    }
-    Ok(())
+    })
 }
 
 /// I14: no word of a report, and no byte of a file, stands on a phone in the clear.

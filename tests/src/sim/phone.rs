@@ -78,6 +78,8 @@ pub struct Phone {
     pub line: Line,
     /// What becomes of its next calls.
     pub fates: std::collections::VecDeque<Fate>,
+    /// What becomes of the next parts of files.
+    pub part_fates: std::collections::VecDeque<Fate>,
     /// How long things take.
     pub chance: Chance,
     /// The program, while it runs.
@@ -124,6 +126,7 @@ impl Phone {
             fuse,
             line: Line::default(),
             fates: std::collections::VecDeque::new(),
+            part_fates: std::collections::VecDeque::new(),
             chance,
             client: None,
             incarnation: 0,

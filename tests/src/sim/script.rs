@@ -102,6 +102,13 @@ pub enum Act {
         /// That.
         fate: Fate,
     },
+    /// What happens to the phone's next part of a file.
+    NextPart {
+        /// The phone.
+        phone: usize,
+        /// That.
+        fate: Fate,
+    },
     /// The phone dies at the n-th call to its store from now.
     Die {
         /// The phone.
@@ -219,6 +226,7 @@ struct Mix {
     phone: bool,
     clocks: bool,
     clones: bool,
+    revocations: bool,
     server: bool,
     history: bool,
     problems: bool,
@@ -250,7 +258,8 @@ pub fn story(seed: u64) -> (Setting, Vec<Step>) {
         flips: likely(20),
         phone: likely(60),
         clocks: likely(40),
-        clones: likely(10),
+        clones: likely(12),
+        revocations: likely(30),
         server: likely(50),
         history: likely(25),
         problems: likely(40),
@@ -258,16 +267,26 @@ pub fn story(seed: u64) -> (Setting, Vec<Step>) {
     };
     let count = 6 + chance.below(30) + (phones as u64) * 2;
     let mut steps: Vec<Step> = (0..count)
-        .map(|_| {
-            let at = i64::try_from(chance.below(u64::try_from(length).unwrap_or(1))).unwrap_or(0);
-            Step {
-                at,
-                act: people(&mut chance, phones, mix),
-            }
+        .map(|_| Step {
+            at: moment(&mut chance, length),
+            act: people(&mut chance, phones, mix),
         })
         .collect();
     if chance.below(6) == 0 {
         burst(&mut chance, phones, length, &mut steps);
+    }
+    if mix.history {
+        for _ in 0..=chance.below(2) {
+            let at = moment(&mut chance, length);
+            let renewed = chance.below(2) == 0;
+            steps.push(Step {
+                at,
+                act: Act::PutBack { renewed },
+            });
+        }
+    }
+    if mix.clones {
+        clone(&mut chance, phones, length, &mut steps);
     }
     let faults = chance.below(count) + 2;
     for _ in 0..faults {
@@ -329,10 +348,31 @@ pub fn crowd(seed: u64, phones: usize) -> (Setting, Vec<Step>) {
     (setting, steps)
 }
 
+fn moment(chance: &mut Chance, length: Time) -> Time {
+    i64::try_from(chance.below(u64::try_from(length).unwrap_or(1))).unwrap_or(0)
+}
+
+/// A phone is cloned, and both go on.
+fn clone(chance: &mut Chance, phones: usize, length: Time, steps: &mut Vec<Step>) {
+    let phone = usize::try_from(chance.below(phones as u64)).unwrap_or(0);
+    let at = moment(chance, length * 3 / 4);
+    let act = Act::Clone { phone };
+    steps.push(Step { at, act });
+    for which in [phone, phones, phone, phones] {
+        let at = at + MINUTE + moment(chance, length / 4);
+        let act = Act::File {
+            phone: which,
+            severity: 1,
+            length: 60,
+        };
+        steps.push(Step { at, act });
+    }
+}
+
 /// Many reports of one phone while there is no network.
 fn burst(chance: &mut Chance, phones: usize, length: Time, steps: &mut Vec<Step>) {
     let phone = usize::try_from(chance.below(phones as u64)).unwrap_or(0);
-    let begin = i64::try_from(chance.below(u64::try_from(length).unwrap_or(1))).unwrap_or(0);
+    let begin = moment(chance, length);
     let fate = Fate::NoRoute;
     let act = Act::Next { phone, fate };
     steps.push(Step { at: begin, act });
@@ -375,7 +415,7 @@ fn people(chance: &mut Chance, phones: usize, mix: Mix) -> Act {
             nth: index(chance, 8),
             turn: index(chance, 4),
         },
-        98 if mix.clones => Act::Revoke { phone },
+        98 if mix.revocations => Act::Revoke { phone },
         _ => Act::Both { phone },
     }
 }
@@ -399,7 +439,11 @@ fn fault(chance: &mut Chance, phones: usize, mix: Mix) -> Option<Act> {
                 12 => Fate::Redirect,
                 _ => Fate::Proxy(*chance.pick(&[401, 403, 404, 413, 502, 503, 520])),
             };
-            Act::Next { phone, fate }
+            if mix.files && chance.below(3) == 0 {
+                Act::NextPart { phone, fate }
+            } else {
+                Act::Next { phone, fate }
+            }
         }
         45..=49 if mix.flips => {
             let at = small(chance, u64::from(u32::MAX));
@@ -408,7 +452,11 @@ fn fault(chance: &mut Chance, phones: usize, mix: Mix) -> Option<Act> {
             } else {
                 Fate::FlipAnswer(at)
             };
-            Act::Next { phone, fate }
+            if mix.files && chance.below(2) == 0 {
+                Act::NextPart { phone, fate }
+            } else {
+                Act::Next { phone, fate }
+            }
         }
         50..=52 if mix.problems => Act::Poison {
             phone,
@@ -440,16 +488,12 @@ fn fault(chance: &mut Chance, phones: usize, mix: Mix) -> Option<Act> {
                 seconds: *chance.pick(&[YEARS, -YEARS, 3_600, -3_600, -90]),
             }
         }
-        82 if mix.clones => Act::Clone { phone },
         83..=85 if mix.server => Act::Crash,
         86..=88 if mix.server => Act::CrashAfterCommit,
         89 | 90 if mix.server => Act::Down(10 + small(chance, 2_000)),
         91 | 92 if mix.server => Act::Pressed(10 + small(chance, 600)),
         93 if mix.server && mix.clocks => Act::ServerJump(*chance.pick(&[-1_800, -60, 60, 1_800])),
-        94..=96 if mix.history => Act::Backup,
-        97 | 98 if mix.history => Act::PutBack {
-            renewed: chance.below(2) == 0,
-        },
+        94 | 95 if mix.history => Act::Backup,
         _ => return None,
     };
     Some(act)

@@ -23,7 +23,19 @@ pub struct Story {
 /// Leaves out steps as long as the same rule is broken: halves, quarters, and so
 /// on down to single ones; at most so many tries.
 #[must_use]
-pub fn shrink(mut story: Story, mut tries: usize) -> Story {
+pub fn shrink(story: Story, tries: usize) -> Story {
+    shrink_with(story, tries, &|setting, steps| {
+        run(setting, steps).map(drop)
+    })
+}
+
+/// The same with another way to run a story.
+#[must_use]
+pub fn shrink_with(
+    mut story: Story,
+    mut tries: usize,
+    run: &dyn Fn(Setting, &[Step]) -> Result<(), Broken>,
+) -> Story {
     let mut size = story.steps.len().div_ceil(2).max(1);
     loop {
         let mut at = 0;
@@ -46,11 +58,11 @@ pub fn shrink(mut story: Story, mut tries: usize) -> Story {
         }
         size = (size / 2).max(1);
     }
-    fewer_phones(story)
+    fewer_phones(story, run)
 }
 
 /// Leaves out phones that nothing happens to.
-fn fewer_phones(story: Story) -> Story {
+fn fewer_phones(story: Story, run: &dyn Fn(Setting, &[Step]) -> Result<(), Broken>) -> Story {
     let used = story.steps.iter().filter_map(|step| step.act.phone()).max();
     let setting = Setting {
         phones: used.map_or(1, |last| last + 1),
@@ -114,6 +126,7 @@ impl Act {
             | Self::Attach { phone, .. }
             | Self::Sync { phone }
             | Self::Next { phone, .. }
+            | Self::NextPart { phone, .. }
             | Self::Die { phone, .. }
             | Self::Fail { phone, .. }
             | Self::Reboot { phone }
@@ -158,6 +171,9 @@ impl Act {
             Self::Sync { phone } => format!("phone {phone} is asked to sync"),
             Self::Next { phone, fate } => {
                 format!("what will happen to a call of phone {phone}: {fate:?}")
+            }
+            Self::NextPart { phone, fate } => {
+                format!("what will happen to a part of a file of phone {phone}: {fate:?}")
             }
             Self::Die { phone, calls, cut } => format!(
                 "phone {phone} will {} {} call {calls} to its store",

@@ -13,7 +13,7 @@ use scrutineer::{
 use sha2::{Digest as _, Sha256};
 use sync_core::{
     client::{KeepEvidence, NewCheckIn, NewFile, NewReport, Settings, SyncOptions},
-    transport::{Answer, Call, Unreachable},
+    transport::{Answer, Call, Method, Unreachable},
 };
 use uuid::Uuid;
 
@@ -133,6 +133,8 @@ pub struct World {
     down_until: Time,
     dies_after_commit: bool,
     backup: Option<Backup>,
+    /// The database was put back.
+    pub(super) put_back: bool,
     pub(super) oracle: Oracle,
     trace: Sha256,
     tally: Tally,
@@ -144,6 +146,7 @@ pub struct World {
     limit: Option<u32>,
     /// Journals that a phone was told are another's too, and since when it knows.
     pub(super) forks: BTreeMap<(usize, Uuid), Time>,
+    last_forks: Vec<Uuid>,
     /// The same, as long as the answer is not stored.
     told_forks: Vec<(usize, Uuid)>,
     /// Files of the story's people.
@@ -169,6 +172,7 @@ impl World {
             down_until: 0,
             dies_after_commit: false,
             backup: None,
+            put_back: false,
             oracle: Oracle::default(),
             trace: Sha256::new(),
             tally: Tally::default(),
@@ -176,6 +180,7 @@ impl World {
             poison: BTreeMap::new(),
             limit: None,
             forks: BTreeMap::new(),
+            last_forks: Vec::new(),
             told_forks: Vec::new(),
             folder: tempfile::Builder::new()
                 .prefix("sim-")
@@ -197,6 +202,8 @@ impl World {
             let first = i64::try_from(spread).unwrap_or(0) * SECOND;
             world.at(first, Event::Wake(id));
         }
+        // The oldest state that may be put back knows no device yet.
+        world.backup = Some(world.servers.backup());
         for step in steps {
             world.at(step.at, Event::Step(step.act));
         }
@@ -262,6 +269,7 @@ impl World {
         self.dies_after_commit = false;
         for phone in &mut self.phones {
             phone.fates.clear();
+            phone.part_fates.clear();
             phone.fuse.calm();
         }
         self.queue
@@ -395,7 +403,13 @@ impl World {
             }
             syncing.called = true;
             let phone = &mut self.phones[id];
-            let fate = phone.fates.pop_front().unwrap_or(Fate::Good);
+            let mut fate = None;
+            if call.method == Method::Patch {
+                fate = phone.part_fates.pop_front();
+            }
+            let fate = fate
+                .or_else(|| phone.fates.pop_front())
+                .unwrap_or(Fate::Good);
             let way = i64::try_from(40 + phone.chance.below(900)).unwrap_or(0) * 1_000;
             self.trace.update(&call.body);
             checks::critical_first(self, id, &call)?;
@@ -475,7 +489,7 @@ impl World {
                 for (phone, journal) in told {
                     if phone != id {
                         self.told_forks.push((phone, journal));
-                    } else if matches!(&*done, Ok(Some(report)) if report.new_journal) {
+                    } else if matches!(&*done, Ok(Some(_))) {
                         let now = self.now.get();
                         self.forks.entry((id, journal)).or_insert(now);
                     }
@@ -603,6 +617,8 @@ impl World {
                     Err(bytes::silence(true))
                 } else {
                     asked = asked_by(&call, &answer);
+                    let told = self.last_forks.iter().map(|journal| (phone, *journal));
+                    self.told_forks.extend(told);
                     Ok(answer)
                 }
             }
@@ -647,16 +663,13 @@ impl World {
     fn ask(&mut self, phone: usize, ticket: Option<u64>, call: &Call) -> Result<Answer, Broken> {
         let turn = ticket.unwrap_or(0) + phone as u64;
         let server = usize::try_from(turn).unwrap_or(0);
+        self.last_forks.clear();
         let answer = self.servers.answer(server, call);
         self.tally.requests += 1;
         self.trace.update(answer.status.to_be_bytes());
         self.trace.update(&answer.body);
         if bytes::is_exchange(call) && answer.status == 200 {
-            let forks = checks::answer(self, &answer)?;
-            if ticket.is_some() {
-                self.told_forks
-                    .extend(forks.into_iter().map(|journal| (phone, journal)));
-            }
+            self.last_forks = checks::answer(self, &answer)?;
         }
         self.oracle.read_ledger(&self.servers)?;
         Ok(answer)
@@ -682,6 +695,10 @@ impl World {
 
     /// A step of the story.
     fn act(&mut self, act: Act) -> Result<(), Broken> {
+        // The step that made this phone was left out.
+        if act.phone().is_some_and(|phone| phone >= self.phones.len()) {
+            return Ok(());
+        }
         match act {
             Act::File {
                 phone,
@@ -750,6 +767,10 @@ impl World {
                     self.oracle.disordered = true;
                 }
                 self.phones[phone].fates.push_back(fate);
+                Ok(())
+            }
+            Act::NextPart { phone, fate } => {
+                self.phones[phone].part_fates.push_back(fate);
                 Ok(())
             }
             Act::Die { phone, calls, cut } => {
@@ -837,6 +858,7 @@ impl World {
                 } else {
                     "older database put in place"
                 });
+                self.put_back = true;
                 self.servers.put_back(&backup, renewed);
                 self.oracle.forget_ledger();
                 self.oracle.read_ledger(&self.servers)

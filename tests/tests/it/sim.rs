@@ -1,6 +1,6 @@
 //! Some stories of the simulator at every change; `make sim` runs as many as you like.
 
-use tests::sim::{run, run_seed, script, shrink};
+use tests::sim::{oracle::Broken, run, run_seed, script, shrink};
 
 /// Seeds that run at every change.
 const SEEDS: std::ops::Range<u64> = 1..31;
@@ -39,22 +39,37 @@ fn a_crowd_comes_to_rest() {
 
 #[test]
 fn steps_that_do_not_matter_are_left_out_of_a_story() {
-    use script::{Act, Step};
-    // One step that no world can do, among many that do not matter.
-    let (setting, mut steps) = script::crowd(2, 3);
-    steps.push(Step {
-        at: setting.length,
-        act: Act::Sync { phone: 99 },
-    });
-    let broken = run(setting, &steps).expect_err("there is no phone 99");
-    assert_eq!(broken.rule, "I17 no panic");
+    use script::Act;
+    // Broken whenever phones 1 and 4 both file.
+    let rule = |_: script::Setting, steps: &[script::Step]| {
+        let files = |who: usize| {
+            let mut acts = steps.iter().map(|step| step.act);
+            acts.any(|act| matches!(act, Act::File { phone, .. } if phone == who))
+        };
+        let broken = Broken {
+            rule: "both",
+            what: String::new(),
+        };
+        if files(1) && files(4) {
+            Err(broken)
+        } else {
+            Ok(())
+        }
+    };
+    let (setting, steps) = script::crowd(2, 9);
+    let broken = rule(setting, &steps).expect_err("broken");
     let story = shrink::Story {
         setting,
         steps,
         broken,
     };
-    let short = shrink::shrink(story, 60);
-    assert_eq!(short.steps.len(), 1);
-    assert!(short.told().contains("phone 99 is asked to sync"));
+    let short = shrink::shrink_with(story, 200, &rule);
+    assert_eq!(short.steps.len(), 2, "{}", short.told());
+    assert_eq!(short.setting.phones, 5);
+    assert!(short.told().contains("phone 4 files a"));
+}
+
+#[test]
+fn no_fault_is_planted_in_what_is_tested_and_built() {
     assert!(!protocol::planted::COMPILED);
 }

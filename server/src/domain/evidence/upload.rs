@@ -96,11 +96,8 @@ impl Evidence {
         chunks: mpsc::Receiver<Bytes>,
     ) -> Result<JoinHandle<Result<Progress>>> {
         let turn = self.turns.take(sent.upload()).await;
-        let (mut progress, _) = self.look(&sent).await?;
-        if planted(Fault::OffsetNotChecked) {
-            progress.offset = offset.min(progress.size);
-        }
-        if progress.offset != offset && !planted(Fault::OffsetNotChecked) {
+        let (progress, _) = self.look(&sent).await?;
+        if progress.offset != offset {
             return Err(mismatch(progress.offset));
         }
         if announced.is_some_and(|bytes| bytes > progress.size - progress.offset) {
