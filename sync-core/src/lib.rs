@@ -18,7 +18,7 @@
 //!
 //! Not here yet, and where it will go: a passphrase and wrapping the data key to the mission
 //! ([`client::Vault`]), wiping (the vault forgets the key), other platforms'
-//! stores and transports (the traits), the simulator (runs [`engine::Engine`]).
+//! stores and transports (the traits).
 
 pub mod client;
 pub mod engine;
