@@ -1,4 +1,7 @@
-.PHONY: help demo test build bench road sim sim-faults check fmt
+.PHONY: help demo test build bench road crashes storm sim sim-faults check fmt
+PART ?= reports
+CYCLES ?= 1000
+SEED ?= 1
 .DEFAULT_GOAL := help
 
 help: ## what can be done here
@@ -25,10 +28,19 @@ bench: ## measure both databases; the figures stand in docs/benchmarks.md
 	@cargo build --release --locked --bins
 	@cargo run --release --locked --quiet --bin bench
 
-road: ## measure what reports cost on a bad line; the figures stand in docs/benchmarks.md
+road: ## measure what reports, or with PART=file a file of 500 MB, cost on a bad line
 	@scripts/setup.sh bench
 	@cargo build --release --locked --bins
-	@cargo run --release --locked --quiet --bin road
+	@cargo run --release --locked --quiet --bin road -- --part $(PART)
+
+crashes: ## kill phones and server CYCLES=1000 times on each database and count what is lost (SEED=1)
+	@scripts/setup.sh bench
+	@cargo build --release --locked --bins
+	@cargo run --release --locked --quiet --bin crashes -- --cycles $(CYCLES) --seed $(SEED)
+
+storm: ## let 113,000 phones come back at once, in virtual time, and draw the curve
+	@scripts/setup.sh bench
+	@cargo run --release --locked --quiet --bin storm -- --seed $(SEED) --picture docs/return-after-shutdown.svg
 
 SEEDS ?= 1000
 SEED_START ?= 1

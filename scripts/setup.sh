@@ -10,6 +10,7 @@ what=${1:?build, bench or test}
 log=target/setup.log
 venv=target/venv
 requirements=tests/python/requirements.txt
+node=tests/node
 mkdir -p target
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -84,6 +85,19 @@ install_python() {
   cp "$requirements" "$venv/requirements.txt"
 }
 
+install_node() {
+  # The copy of the lock file is written last, so half an installation is never taken for one.
+  if cmp -s "$node/package-lock.json" "$node/node_modules/.installed"; then
+    return
+  fi
+  say "installing the Node packages of $node/package.json in $node/node_modules"
+  if ! npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    die "could not install the Node packages (the rest of npm's words: $log)"
+  fi
+  cp "$node/package-lock.json" "$node/node_modules/.installed"
+}
+
 have cargo || die "please install Rust with rustup, https://rustup.rs"
 cargo --version >"$log" 2>&1 ||
   die "please install the compiler that rust-toolchain.toml names: rustup toolchain install"
@@ -100,6 +114,8 @@ if [ "$what" = test ]; then
   need gdal-bin "GDAL (ogrinfo)" have ogrinfo
   need python3 "Python 3" have python3
   need python3-venv "Python's venv" python3 -c 'import venv, ensurepip' 2>/dev/null
+  need nodejs "Node" have node
+  need npm "npm" have npm
 fi
 [ ${#packages[@]} = 0 ] || install_packages
-[ "$what" != test ] || install_python
+[ "$what" != test ] || { install_python; install_node; }

@@ -21,8 +21,10 @@
 //! | [`upload`] | announces files and sends their bytes, honestly or not |
 //! | [`s3`] | an S3-speaking server of the test's own |
 //! | [`bench`] | the measurements of `make bench` |
+//! | [`crashes`] | the cycles of `make crashes` |
 //! | [`road`] | the measurements of `make road` |
 //! | [`sim`] | the simulator: phones, network and servers in virtual time, from one seed |
+//! | [`storm`] | all phones coming back at once, in virtual time |
 //! | [`wait`], [`chance`], [`reaper`] | deadlines, seeded randomness, and an end to every process started |
 //!
 //! # How to run them
@@ -41,6 +43,7 @@
 pub mod bench;
 pub mod chance;
 pub mod console;
+pub mod crashes;
 pub mod database;
 pub mod demo_data;
 pub mod faults;
@@ -56,6 +59,7 @@ pub mod road;
 pub mod s3;
 pub mod sim;
 pub mod site;
+pub mod storm;
 pub mod upload;
 pub mod wait;
 

@@ -1,5 +1,6 @@
 //! A bad network: a proxy in user space between phones and a server, which is
-//! slow, breaks connections off, is down, or answers in the server's place.
+//! slow, breaks connections off, is down, repeats what it carried, or answers in the
+//! server's place.
 #![expect(
     clippy::disallowed_methods,
     reason = "a link's speed is real time; no test decides anything by it"
@@ -32,6 +33,10 @@ use crate::chance::Chance;
 const SEGMENT: usize = 1_400;
 /// Segments of one direction on their way.
 const WINDOW: usize = 64;
+/// Bytes of a connection that are kept to be repeated; one that carried more is not.
+const REPEATED: usize = 1 << 20;
+/// How long a repeated connection may take to be answered. Nobody reads the answer.
+const REPEAT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the link is like.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +50,8 @@ pub struct Shape {
     pub cut_after: Option<Range<u64>>,
     /// How many connections break off; the others hold.
     pub cuts: u32,
+    /// Once a connection is over, what the phone sent on it reaches the server again.
+    pub repeats: bool,
 }
 
 /// Who answers.
@@ -92,6 +99,7 @@ struct Shared {
     chance: Mutex<Chance>,
     cuts: AtomicU32,
     connections: AtomicU32,
+    repeats: AtomicU32,
     up: Lane,
     down: Lane,
 }
@@ -128,6 +136,7 @@ impl Link {
             answers: Mutex::default(),
             chance: Mutex::new(chance),
             connections: AtomicU32::new(0),
+            repeats: AtomicU32::new(0),
             up: Lane::default(),
             down: Lane::default(),
         });
@@ -181,6 +190,12 @@ impl Link {
         self.shared.cuts.load(Ordering::Relaxed)
     }
 
+    /// Connections that reached the server twice so far.
+    #[must_use]
+    pub fn repeats(&self) -> u32 {
+        self.shared.repeats.load(Ordering::Relaxed)
+    }
+
     /// What new connections are like from now on.
     pub fn shape(&self, shape: Shape) {
         *lock(&self.shared.shape) = shape;
@@ -225,14 +240,43 @@ impl Shared {
         let (from_phone, to_phone) = phone.into_split();
         let (from_server, to_server) = server.into_split();
         let cut = Arc::new(Notify::new());
-        let up = self.up.pump(&shape, from_phone, to_server, allowance, &cut);
-        let down = self.down.pump(&shape, from_server, to_phone, None, &cut);
+        let kept = shape.repeats.then(Mutex::default);
+        let up = self
+            .up
+            .pump(&shape, from_phone, to_server, allowance, &cut, &kept);
+        let down = self
+            .down
+            .pump(&shape, from_server, to_phone, None, &cut, &None);
         tokio::select! {
             // Broken off: both ends are dropped with what is on its way.
             () = cut.notified() => {
                 self.cuts.fetch_add(1, Ordering::Relaxed);
             }
             _ = async { tokio::join!(up, down) } => {}
+        }
+        if let Some(bytes) = kept.map(|kept| std::mem::take(&mut *lock(&kept)))
+            && (1..REPEATED).contains(&bytes.len())
+        {
+            self.repeat(&bytes).await;
+        }
+    }
+
+    /// Sends the same bytes on a connection of their own.
+    async fn repeat(&self, bytes: &[u8]) {
+        let Ok(mut server) = TcpStream::connect(self.target).await else {
+            return;
+        };
+        self.repeats.fetch_add(1, Ordering::Relaxed);
+        let over = Instant::now() + REPEAT_PATIENCE;
+        let sent = async {
+            server.write_all(bytes).await?;
+            server.shutdown().await?;
+            tokio::io::copy(&mut server, &mut tokio::io::sink()).await
+        };
+        tokio::select! {
+            // Whatever comes of it: the phone knows nothing of this.
+            _ = sent => {}
+            () = sleep_until(over) => {}
         }
     }
 
@@ -279,6 +323,7 @@ impl Lane {
         to: OwnedWriteHalf,
         mut allowance: Option<u64>,
         cut: &Notify,
+        kept: &Option<Mutex<Vec<u8>>>,
     ) {
         let (segments, queue) = mpsc::channel(WINDOW);
         let reading = async move {
@@ -288,6 +333,12 @@ impl Lane {
                 let count = count.min(room);
                 self.pass(count, shape.bits_per_second).await;
                 self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+                if let Some(kept) = kept {
+                    let mut kept = lock(kept);
+                    if kept.len() < REPEATED {
+                        kept.extend_from_slice(&buffer[..count]);
+                    }
+                }
                 let at = Instant::now() + shape.delay;
                 if segments.send((at, buffer[..count].to_vec())).await.is_err() {
                     return;

@@ -117,6 +117,15 @@ impl Default for Observer {
 pub struct Running(Option<Child>);
 
 impl Running {
+    /// Its process.
+    ///
+    /// # Panics
+    /// When it was ended.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.as_ref().expect("it runs").id()
+    }
+
     /// `kill -9`. What it said before counts: it may have been done.
     ///
     /// # Panics

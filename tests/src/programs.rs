@@ -50,10 +50,46 @@ pub fn python() -> Command {
     Command::new(python)
 }
 
+/// Node, for the scripts of `tests/node` and their packages.
+///
+/// # Panics
+/// When the packages are not installed.
+#[must_use]
+pub fn node(script: &str) -> Command {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("node");
+    assert!(
+        folder.join("node_modules/.installed").exists(),
+        "the packages of tests/node are missing: run `scripts/setup.sh test` once"
+    );
+    let mut command = Command::new("node");
+    command.arg(folder.join(script));
+    without_settings(&mut command);
+    command
+}
+
+/// One of the scripts of `tests/python`, with [`python`].
+#[must_use]
+pub fn python_script(name: &str) -> Command {
+    let mut command = python();
+    command.arg(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("python")
+            .join(name),
+    );
+    without_settings(&mut command);
+    command
+}
+
 /// A command without what the caller's environment says to Scrutineer.
 #[must_use]
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(path(name));
+    without_settings(&mut command);
+    command
+}
+
+/// Takes away what the caller's environment says to Scrutineer, and its proxies.
+fn without_settings(command: &mut Command) {
     for (variable, _) in std::env::vars_os() {
         let text = variable.to_string_lossy();
         if text.starts_with("SCRUTINEER_")
@@ -64,5 +100,4 @@ pub fn command(name: &str) -> Command {
         }
     }
     command.stdin(Stdio::null());
-    command
 }

@@ -563,25 +563,13 @@ impl Server {
     /// Memory that it holds now, in kB.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        self.status_line("VmRSS:")
+        status_line(self.pid(), "VmRSS:")
     }
 
     /// Memory that it held at most, in kB.
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
-        self.status_line("VmHWM:")
-    }
-
-    fn status_line(&self, name: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .unwrap_or("0");
-        line.split_whitespace()
-            .next()
-            .and_then(|number| number.parse().ok())
-            .unwrap_or_default()
+        peak_memory(self.pid())
     }
 
     /// Whether it runs still.
@@ -665,6 +653,31 @@ impl Server {
             Some(body.into()),
         )
     }
+}
+
+/// Memory that a process held at most, in kB; 0 once it has ended.
+#[must_use]
+pub fn peak_memory(pid: u32) -> u64 {
+    status_line(pid, "VmHWM:")
+}
+
+/// Memory that a process holds now for its data alone, without the program's own
+/// code, in kB; 0 once it has ended.
+#[must_use]
+pub fn own_memory(pid: u32) -> u64 {
+    status_line(pid, "RssAnon:")
+}
+
+fn status_line(pid: u32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or("0");
+    line.split_whitespace()
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default()
 }
 
 impl Drop for Server {

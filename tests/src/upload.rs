@@ -122,6 +122,18 @@ impl Way {
         }
     }
 
+    /// The file's address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}{}", self.origin, self.path)
+    }
+
+    /// The token.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Any method, with more headers.
     #[track_caller]
     #[must_use]

@@ -107,6 +107,9 @@ pub fn token(origin: &str, assertion: &str) -> Call {
         "content-type",
         "application/x-www-form-urlencoded".to_owned(),
     ));
+    // A token only reads: it must not stand in the way of words.
+    call.headers
+        .push((Lane::HEADER, Lane::News.name().to_owned()));
     call.body = body.into_bytes();
     call
 }
@@ -426,6 +429,7 @@ mod tests {
             call.headers
                 .contains(&("content-type", "application/x-www-form-urlencoded".into()))
         );
+        assert!(call.headers.contains(&(Lane::HEADER, "news".into())));
         assert_eq!(
             String::from_utf8(call.body).expect("text"),
             "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=a.b.c"

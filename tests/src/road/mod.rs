@@ -9,6 +9,7 @@
     reason = "this prints what was measured"
 )]
 
+mod file;
 mod odk;
 mod reports;
 
@@ -22,6 +23,9 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Parser)]
 #[command(name = "road")]
 struct Options {
+    /// What to measure: `reports`, beside ODK's way, or a large `file`
+    #[arg(long, default_value = "reports", value_parser = ["reports", "file"])]
+    part: String,
     /// Reports to send over the slow line
     #[arg(long, default_value_t = 10)]
     reports: usize,
@@ -34,6 +38,12 @@ struct Options {
     /// Connections that it breaks off
     #[arg(long, default_value_t = 3)]
     cuts: u32,
+    /// Size of the large file
+    #[arg(long, default_value_t = 500)]
+    megabytes: u64,
+    /// Connections that break off under the large file
+    #[arg(long, default_value_t = 50)]
+    file_cuts: u32,
     /// Where the cuts fall
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -41,7 +51,13 @@ struct Options {
 
 /// Runs the measurements.
 pub fn main() -> ExitCode {
-    match reports::measure(&Options::parse()) {
+    let options = Options::parse();
+    let measured = if options.part == "file" {
+        file::measure(&options)
+    } else {
+        reports::measure(&options)
+    };
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("road: {error}");

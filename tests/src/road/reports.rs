@@ -54,6 +54,7 @@ pub(super) fn measure(options: &Options) -> Result<(), Error> {
             delay: Duration::from_millis(options.round_trip / 2),
             cut_after: Some(1_000..4_000),
             cuts,
+            ..Shape::default()
         };
         print("Scrutineer", &scrutineer(&shape, options.seed, &reports)?);
         print("ODK", &odk(&shape, options.seed, &reports)?);

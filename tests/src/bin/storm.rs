@@ -1,0 +1,7 @@
+//! `make storm`: all phones come back at once.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tests::storm::main()
+}
