@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use protocol::{
+    codes::Code,
     entry::{SdJwt, WireEntry},
     exchange::Former,
     ids::{EntryHash, EpochId},
@@ -12,6 +13,7 @@ use protocol::{
 };
 
 use super::Snapshot;
+use crate::journal::delivery::Standing;
 
 /// An entry to hand back.
 #[derive(Clone, Debug)]
@@ -26,6 +28,15 @@ pub(super) struct Returned {
     epoch: EpochId,
 }
 
+/// Whether the server refused an entry because it does not know this device: its
+/// database was put back to before the enrolment, and no receipt can prove that.
+fn is_unknown(snapshot: &Snapshot) -> bool {
+    let mut deliveries = snapshot.deliveries.by_hash.values();
+    deliveries.any(|delivery| {
+        delivery.standing == Standing::Refused && delivery.code == Some(Code::UnknownKey)
+    })
+}
+
 /// Everything of an earlier history. What the present one holds by now is among
 /// it: the plan leaves that out.
 pub(super) fn find(snapshot: &Snapshot) -> BTreeMap<EntryHash, Returned> {
@@ -34,7 +45,8 @@ pub(super) fn find(snapshot: &Snapshot) -> BTreeMap<EntryHash, Returned> {
     };
     let mut found = BTreeMap::new();
     let enrolled = snapshot.identity.enrolled.as_ref();
-    if let Some(enrolled) = enrolled.filter(|enrolled| enrolled.epoch != now)
+    if let Some(enrolled) =
+        enrolled.filter(|enrolled| enrolled.epoch != now || is_unknown(snapshot))
         && !planted(Fault::EnrolmentNotReturned)
         && let Some(wire) = &enrolled.entry
         && let Ok(entry) = SdJwt::from_wire(wire)

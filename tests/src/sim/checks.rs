@@ -7,7 +7,7 @@ use protocol::{
     receipt::Receipt,
 };
 use scrutineer::{
-    domain::status,
+    domain::{flags, status},
     store::{bulk, evidence, ledger},
 };
 use sha2::{Digest as _, Sha256};
@@ -472,6 +472,13 @@ fn views_agree(world: &World, id: usize, view: &[Report]) -> Result<(), Broken> 
             .entries
             .iter()
             .any(|step| step.delivery == Some(Standing::Quarantined));
+        // Who answered a question sees that it is looked at.
+        let answered = theirs == "needs_info" && row.flags & flags::ANSWERED != 0;
+        let ours = if answered && ours == "in_review" {
+            theirs
+        } else {
+            ours
+        };
         if theirs != ours && !quarantined {
             return broken(
                 "I16 convergence",
@@ -494,6 +501,12 @@ fn files_arrived(world: &World, id: usize, view: &[Report]) -> Result<(), Broken
         return Ok(());
     }
     for file in view.iter().flat_map(|report| &report.files) {
+        // A file that was durable and let go of, under a database that was then put
+        // back: its bytes are with the server, which does not know of them.
+        if world.put_back && !file.here && file.status == FileStatus::Unreadable {
+            whole(world, &file.file.sha256)?;
+            continue;
+        }
         if !matches!(file.status, FileStatus::Delivered | FileStatus::Durable) {
             return broken(
                 "I11 evidence",
