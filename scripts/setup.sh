@@ -112,6 +112,9 @@ need pkg-config "pkg-config" have pkg-config
 need libpq-dev "the PostgreSQL client library with headers (libpq)" have_libpq
 if [ "$what" = test ]; then
   need gdal-bin "GDAL (ogrinfo)" have ogrinfo
+  need gnome-keyring "GNOME Keyring" have gnome-keyring-daemon
+  need libsecret-tools "libsecret's secret-tool" have secret-tool
+  need dbus "D-Bus (dbus-run-session)" have dbus-run-session
   need python3 "Python 3" have python3
   need python3-venv "Python's venv" python3 -c 'import venv, ensurepip' 2>/dev/null
   need nodejs "Node" have node

@@ -9,9 +9,11 @@ use crate::{
     config::Config,
     domain::{
         acts::Office,
+        bundles::{Bundles, Importer},
         evidence::Evidence,
         ingest::{Batcher, DeviceKeys},
         missions,
+        reference::{self, Shelf},
     },
     error::Result,
     keys::Keys,
@@ -35,6 +37,10 @@ pub struct App {
     pub batcher: Batcher,
     /// The bytes of evidence.
     pub evidence: Evidence,
+    /// Snapshots of registers, ready for phones.
+    pub reference: Shelf,
+    /// Bundles that couriers hand in.
+    pub bundles: Bundles,
     /// Turns for verifying signatures: one a core, so that the committing
     /// threads are never starved by a crowd of verifiers.
     pub verifying: Arc<Semaphore>,
@@ -49,18 +55,32 @@ impl App {
         let keys = Arc::new(Keys::load(&config.keys_folder())?);
         let mut store = Store::open(&config.database()?, config.database_connections)?;
         store.checkpoint_in_background()?;
-        store.write(|conn| missions::ensure_epoch(conn, &host))?;
+        store.write(|conn| {
+            missions::ensure_epoch(conn, &host)?;
+            reference::catch_up_all(conn)
+        })?;
         let batcher = Batcher::new(store.clone(), host.clone(), config.evidence_quota);
         let evidence = Evidence::open(&config, store.clone(), host.clone())?;
+        let device_keys = DeviceKeys::default();
+        let importer = Importer {
+            store: store.clone(),
+            host: host.clone(),
+            device_keys: device_keys.clone(),
+            batcher: batcher.clone(),
+            evidence: evidence.clone(),
+        };
+        let bundles = Bundles::new(&config, importer);
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
             config: Arc::new(config),
             host,
             store,
             keys,
-            device_keys: DeviceKeys::default(),
+            device_keys,
             batcher,
             evidence,
+            reference: Shelf::default(),
+            bundles,
             verifying: Arc::new(Semaphore::new(cores)),
         })
     }

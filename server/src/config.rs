@@ -76,6 +76,12 @@ pub struct Config {
     pub evidence_quota: u64,
     /// Days after which an upload that gets no more bytes is removed.
     pub evidence_upload_days: i64,
+    /// Bytes of one bundle that a courier may hand in; 0 takes none over the network.
+    pub bundle_bytes: u64,
+    /// Bytes of all bundles that wait for their key, or are on their way.
+    pub bundles_bytes: u64,
+    /// Requests a minute with bundles from one address.
+    pub bundle_requests: u32,
     /// Log filter: `info`, `debug`, `scrutineer=debug`.
     pub log: String,
     /// Log as JSON lines.
@@ -110,6 +116,9 @@ impl Default for Config {
             evidence_durable: Durability::Backup,
             evidence_quota: 4 * 1024 * 1024 * 1024,
             evidence_upload_days: 30,
+            bundle_bytes: 2 * 1024 * 1024 * 1024,
+            bundles_bytes: 8 * 1024 * 1024 * 1024,
+            bundle_requests: 300,
             log: "info".into(),
             log_json: false,
         }
@@ -191,8 +200,10 @@ impl Config {
         if !(1..=24 * 90).contains(&self.enrolment_hours) {
             return Err("enrolment_hours must lie between 1 and 2160".into());
         }
-        if self.max_in_flight == 0 || self.login_attempts == 0 {
-            return Err("max_in_flight and login_attempts must be at least 1".into());
+        if self.max_in_flight == 0 || self.login_attempts == 0 || self.bundle_requests == 0 {
+            return Err(
+                "max_in_flight, login_attempts and bundle_requests must be at least 1".into(),
+            );
         }
         if !(1..=3650).contains(&self.evidence_upload_days) {
             return Err("evidence_upload_days must lie between 1 and 3650".into());

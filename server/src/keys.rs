@@ -298,6 +298,20 @@ impl Keys {
         name
     }
 
+    /// A secret for names that only this server can make, such as those of sealed
+    /// copies: the same for the same use for ever.
+    #[must_use]
+    pub fn secret_for(&self, use_of_it: &str) -> [u8; 32] {
+        use hmac::{Hmac, KeyInit as _, Mac as _};
+        let mut secret = [0; 32];
+        // 32 bytes are a valid HMAC key of any hash.
+        if let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(&self.pseudonym[..]) {
+            mac.update(use_of_it.as_bytes());
+            secret = mac.finalize().into_bytes().into();
+        }
+        secret
+    }
+
     /// Makes a mission's sealing key pair (age X25519): the secret half goes
     /// to a file, the recipient is returned.
     ///

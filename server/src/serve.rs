@@ -245,6 +245,9 @@ async fn sweep(app: App) {
             ),
             Err(error) => tracing::error!(%error, "evidence was not swept; tried again in an hour"),
         }
+        if let Err(error) = app.bundles.sweep().await {
+            tracing::error!(%error, "bundles were not looked through; tried again in an hour");
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! | [`engine`] | decides what to send and what an answer means; no I/O | `journal` |
 //! | [`journal`] | signs entries, reads them back, tells a report's status | `seal` |
 //! | [`store`] | one atomic `apply`, plus reads: SQLite and memory | – |
+//! | [`courier`] | hands in a bundle that some phone packed | `transport` |
 //! | [`transport`] | HTTP: wire forms, and what is not the server's answer | – |
 //! | [`evidence`] | attached files, sealed; previews of pictures | `seal` |
 //! | [`seal`] | the ciphertext that a store holds | – |
@@ -16,16 +17,17 @@
 //! answer, code or upgrade removes one; a store sees ciphertext only; no clock
 //! and no randomness is read outside [`host`]; reading needs no network.
 //!
-//! Not here yet, and where it will go: a passphrase and wrapping the data key to the mission
-//! ([`client::Vault`]), wiping (the vault forgets the key), other platforms'
-//! stores and transports (the traits).
+//! Not here yet, and where it will go: other platforms' stores, key stores and
+//! transports (the traits).
 
 pub mod client;
+pub mod courier;
 pub mod engine;
 mod error;
 pub mod evidence;
 pub mod host;
 pub mod journal;
+mod pack;
 pub mod seal;
 pub mod store;
 pub mod transport;

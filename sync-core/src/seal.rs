@@ -5,19 +5,14 @@
 //! `suite` names the construction. A new one gets a new number; rows of suite 1
 //! are read for ever.
 
-use chacha20poly1305::{
-    KeyInit as _, XChaCha20Poly1305, XNonce,
-    aead::{Aead as _, Payload},
-};
-use hkdf::Hkdf;
+use std::ops::Deref;
+
 use protocol::ids::{EntryHash, JournalId};
-use sha2::Sha256;
+use sealed::{Key, key::row_aad};
+pub use sealed::{SealError, key::SUITE_1};
 use zeroize::Zeroizing;
 
 use crate::{host::Environment, store::Space};
-
-/// XChaCha20-Poly1305 with a 24-byte nonce.
-pub const SUITE_1: u8 = 1;
 
 /// Ciphertext and what is needed to open it, the key apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,18 +25,16 @@ pub struct Sealed {
     pub bytes: Vec<u8>,
 }
 
-/// The cipher refused, which it does only for texts of absurd length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the row could not be sealed")]
-pub struct SealError;
-
 /// The key under which rows are sealed; wiped when dropped.
-#[derive(Clone)]
-pub struct DataKey(Zeroizing<[u8; 32]>);
+#[derive(Clone, Debug)]
+pub struct DataKey(Key);
 
-impl std::fmt::Debug for DataKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("DataKey(…)")
+/// What needs no place: sealed files, and keys that follow from this one.
+impl Deref for DataKey {
+    type Target = Key;
+
+    fn deref(&self) -> &Key {
+        &self.0
     }
 }
 
@@ -49,7 +42,7 @@ impl DataKey {
     /// A key from its bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(Key::new(bytes))
     }
 
     /// Seals under a fresh nonce.
@@ -64,21 +57,10 @@ impl DataKey {
     ) -> Result<Sealed, SealError> {
         let mut nonce = [0_u8; 24];
         env.random(&mut nonce);
-        let aad = place.aad(SUITE_1);
-        let bytes = self
-            .cipher()
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: plain,
-                    aad: &aad,
-                },
-            )
-            .map_err(|_| SealError)?;
         Ok(Sealed {
             suite: SUITE_1,
             nonce: nonce.to_vec(),
-            bytes,
+            bytes: self.0.seal(&place.aad(SUITE_1), nonce, plain)?,
         })
     }
 
@@ -89,31 +71,8 @@ impl DataKey {
         if sealed.suite != SUITE_1 {
             return None;
         }
-        let nonce: [u8; 24] = sealed.nonce.as_slice().try_into().ok()?;
         let aad = place.aad(sealed.suite);
-        let plain = self.cipher().decrypt(
-            &XNonce::from(nonce),
-            Payload {
-                msg: &sealed.bytes,
-                aad: &aad,
-            },
-        );
-        plain.ok().map(Zeroizing::new)
-    }
-
-    /// A key or name that follows from this one: HKDF-SHA256 (RFC 5869) with
-    /// `info` in parts.
-    pub(crate) fn derive<const N: usize>(&self, salt: &[u8], info: &[&[u8]]) -> Zeroizing<[u8; N]> {
-        const { assert!(N <= 255 * 32) };
-        let mut out = Zeroizing::new([0; N]);
-        let expanded = Hkdf::<Sha256>::new(Some(salt), &*self.0).expand_multi_info(info, &mut *out);
-        debug_assert!(expanded.is_ok(), "only a longer output is refused");
-        out
-    }
-
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        let key: &[u8; 32] = &self.0;
-        XChaCha20Poly1305::new(key.into())
+        self.0.open(&aad, &sealed.nonce, &sealed.bytes)
     }
 }
 
@@ -132,14 +91,7 @@ impl Place {
     /// The associated data. That of a journal row is frozen like its table.
     fn aad(&self, suite: u8) -> Vec<u8> {
         match self {
-            Self::Row(journal, seq, hash) => [
-                b"scrutineer-journal-row-v1".as_slice(),
-                &[suite],
-                journal.0.as_bytes(),
-                &seq.to_be_bytes(),
-                &hash.0,
-            ]
-            .concat(),
+            Self::Row(journal, seq, hash) => row_aad(suite, *journal, *seq, *hash),
             Self::Record(space, key) => [
                 b"scrutineer-record-v1".as_slice(),
                 &[suite, *space as u8],

@@ -47,7 +47,7 @@ class NotNow(Exception):
 
 
 class Problem(Exception):
-    """The server's own refusal (section 12)."""
+    """The server's own refusal (section 14)."""
 
     def __init__(self, status: int, body: dict, retry_after: str | None):
         super().__init__(f"{status} {body.get('code')}: {body.get('detail') or body.get('title')}")

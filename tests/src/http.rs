@@ -136,6 +136,7 @@ impl Answer {
             self.header("content-type").split(';').next(),
             Some("application/problem+json")
         );
+        assert_eq!(self.header("scrutineer-code"), code);
     }
 }
 

@@ -19,6 +19,7 @@
 //! | [`ledger`] | reads a ledger and checks numbers, chain and every signature |
 //! | [`demo_data`] | the files of `tests/data/demo` |
 //! | [`upload`] | announces files and sends their bytes, honestly or not |
+//! | [`bundle`] | couriers' bundles, good or bad |
 //! | [`s3`] | an S3-speaking server of the test's own |
 //! | [`bench`] | the measurements of `make bench` |
 //! | [`crashes`] | the cycles of `make crashes` |
@@ -41,6 +42,7 @@
 //! Tests run in parallel, share nothing, and wait for events, never for time.
 
 pub mod bench;
+pub mod bundle;
 pub mod chance;
 pub mod console;
 pub mod crashes;

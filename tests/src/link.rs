@@ -48,6 +48,8 @@ pub struct Shape {
     pub delay: Duration,
     /// After how many bytes towards the server a connection breaks off.
     pub cut_after: Option<Range<u64>>,
+    /// After how many bytes from the server a connection breaks off.
+    pub cut_down_after: Option<Range<u64>>,
     /// How many connections break off; the others hold.
     pub cuts: u32,
     /// Once a connection is over, what the phone sent on it reaches the server again.
@@ -223,7 +225,7 @@ impl Shared {
     /// One connection, from beginning to end. Whatever fails is what a network does.
     async fn carry(self: Arc<Self>, mut phone: TcpStream) {
         self.connections.fetch_add(1, Ordering::Relaxed);
-        let (shape, allowance) = self.shape();
+        let (shape, [allowance, allowance_down]) = self.shape();
         sleep_until(Instant::now() + shape.delay * 2).await;
         let answers = *lock(&self.answers);
         if let Some(text) = answers.text() {
@@ -246,7 +248,7 @@ impl Shared {
             .pump(&shape, from_phone, to_server, allowance, &cut, &kept);
         let down = self
             .down
-            .pump(&shape, from_server, to_phone, None, &cut, &None);
+            .pump(&shape, from_server, to_phone, allowance_down, &cut, &None);
         tokio::select! {
             // Broken off: both ends are dropped with what is on its way.
             () = cut.notified() => {
@@ -280,15 +282,20 @@ impl Shared {
         }
     }
 
-    /// What this connection is like, and after how many bytes it breaks off.
-    fn shape(&self) -> (Shape, Option<u64>) {
+    /// What this connection is like, and after how many bytes in each direction it
+    /// breaks off.
+    fn shape(&self) -> (Shape, [Option<u64>; 2]) {
         let mut shape = lock(&self.shape);
-        let allowance = shape.cut_after.clone().filter(|_| shape.cuts > 0);
-        let allowance = allowance.map(|range| {
-            shape.cuts -= 1;
-            range.start + lock(&self.chance).below(range.end - range.start)
+        let ranges = [shape.cut_after.clone(), shape.cut_down_after.clone()];
+        if shape.cuts == 0 || ranges.iter().all(Option::is_none) {
+            return (shape.clone(), [None; 2]);
+        }
+        shape.cuts -= 1;
+        let allowances = ranges.map(|range| {
+            let range = range?;
+            Some(range.start + lock(&self.chance).below(range.end - range.start))
         });
-        (shape.clone(), allowance)
+        (shape.clone(), allowances)
     }
 }
 

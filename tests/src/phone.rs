@@ -346,6 +346,7 @@ impl Phone {
             receipt: None,
             returned: Vec::new(),
             former: Vec::new(),
+            reference: Vec::new(),
         }
     }
 

@@ -16,7 +16,7 @@ use actix_web::{
 };
 use protocol::{
     codes::Code,
-    problem::{MEDIA_TYPE, Problem},
+    problem::{CODE_HEADER, MEDIA_TYPE, Problem},
 };
 use serde_json::Value;
 
@@ -122,6 +122,7 @@ impl ApiError {
         }
         let mut response = HttpResponse::build(self.status_code());
         response.content_type(MEDIA_TYPE);
+        response.insert_header((CODE_HEADER, problem.code.name()));
         for (name, value) in &self.headers {
             response.insert_header((name.clone(), value.clone()));
         }

@@ -19,6 +19,7 @@ use protocol::{
     exchange::{Lane, Request, Response},
     limits,
     problem::Problem,
+    reference::Holding,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -80,8 +81,8 @@ pub(crate) async fn exchange(
     })
     .await
     .map_err(|_| Error::Internal("verifying was cancelled".into()))??;
-    let (prepared, cursor, seen) = match ready {
-        Ready::Commit(prepared, cursor, seen) => (*prepared, cursor, seen),
+    let (prepared, wish) = match ready {
+        Ready::Commit(prepared, wish) => (*prepared, wish),
         Ready::Enrol(request, returned, turn) => {
             enrol_again(&app, &returned).await?;
             let shared = app.clone();
@@ -91,10 +92,10 @@ pub(crate) async fn exchange(
             })
             .await
             .map_err(|_| Error::Internal("verifying was cancelled".into()))??;
-            let Ready::Commit(prepared, cursor, seen) = ready else {
+            let Ready::Commit(prepared, wish) = ready else {
                 return Err(Error::Internal("an exchange was not verified".into()).into());
             };
-            (*prepared, cursor, seen)
+            (*prepared, wish)
         }
     };
     let (mission, batch, order, known) = prepared.into_parts();
@@ -116,7 +117,7 @@ pub(crate) async fn exchange(
             .ok()
             .and_then(|text| text.strip_prefix("Bearer "))
             .map(str::to_owned);
-        response = add_news(&app, bearer, cursor, seen, response).await?;
+        response = add_news(&app, bearer, wish, response).await?;
     }
     if api.admission().is_pressed() {
         let Later(seconds) = api.admission().later(Lane::News, app.host.now());
@@ -129,18 +130,26 @@ pub(crate) async fn exchange(
 enum Ready {
     /// Enrolments that it hands back come first.
     Enrol(Box<Request>, Vec<ingest::Returned>, OwnedSemaphorePermit),
-    /// Verified; its cursor, and what the phone has seen.
-    Commit(Box<ingest::Prepared>, Option<String>, Option<Seen>),
+    /// Verified; and what the phone wants to read.
+    Commit(Box<ingest::Prepared>, Wish),
+}
+
+/// What a request says for those who may read.
+struct Wish {
+    cursor: Option<String>,
+    seen: Option<Seen>,
+    reference: Vec<Holding>,
 }
 
 fn verify(app: &App, request: Request, returned: Vec<ingest::Returned>) -> Result<Ready> {
     let now = app.host.now();
     let prepared = ingest::prepare(&app.device_keys, &app.store, &request, returned, now)?;
-    Ok(Ready::Commit(
-        Box::new(prepared),
-        request.cursor,
-        request.seen,
-    ))
+    let wish = Wish {
+        cursor: request.cursor,
+        seen: request.seen,
+        reference: request.reference,
+    };
+    Ok(Ready::Commit(Box::new(prepared), wish))
 }
 
 /// Puts enrolments that were handed back into the ledger, so that the entries
@@ -174,8 +183,7 @@ async fn commit(
 async fn add_news(
     app: &web::Data<App>,
     bearer: Option<String>,
-    cursor: Option<String>,
-    seen: Option<Seen>,
+    wish: Wish,
     mut response: Response,
 ) -> Result<Response> {
     let Some(bearer) = bearer else {
@@ -191,7 +199,7 @@ async fn add_news(
                     scope: Some(scope),
                     ..
                 }) => {
-                    if let Some(seen) = &seen {
+                    if let Some(seen) = &wish.seen {
                         response.receipt_wanted |=
                             !epoch::confirms(conn, scope, response.epoch, seen)?;
                     }
@@ -199,9 +207,10 @@ async fn add_news(
                         conn,
                         scope,
                         accreditation.0,
-                        cursor.as_deref(),
+                        wish.cursor.as_deref(),
                         &mut response,
                     )?;
+                    response.reference = app.reference.offers(conn, scope, &wish.reference)?;
                 }
                 Ok(_) => response.token = Some(Code::Forbidden),
                 Err(error @ Error::Refused { .. }) => response.token = Some(error.code()),

@@ -3,6 +3,7 @@
 
 mod accreditations;
 mod body;
+mod bundles;
 mod devices;
 mod docs;
 mod enrolments;
@@ -16,11 +17,13 @@ mod health;
 mod jwks;
 mod login;
 mod me;
+mod messages;
 mod metrics;
 mod missions;
 pub mod openapi;
 mod quarantine;
 mod query;
+mod reference;
 mod reports;
 pub mod routes;
 mod shell;
@@ -51,6 +54,7 @@ pub struct Api(Arc<Shared>);
 struct Shared {
     app: App,
     limiter: Limiter,
+    couriers: Limiter,
     argon: Semaphore,
     exports: Arc<Semaphore>,
     admission: Admission,
@@ -63,6 +67,7 @@ impl Api {
         metrics::install();
         Self(Arc::new(Shared {
             limiter: Limiter::new(app.host.clone(), app.config.login_attempts),
+            couriers: Limiter::new(app.host.clone(), app.config.bundle_requests),
             argon: Semaphore::new(ARGON),
             exports: Arc::new(Semaphore::new(EXPORTS)),
             admission: Admission::new(app.config.max_in_flight),
@@ -85,6 +90,11 @@ impl Api {
 
     fn limiter(&self) -> &Limiter {
         &self.0.limiter
+    }
+
+    /// Who brings bundles.
+    fn couriers(&self) -> &Limiter {
+        &self.0.couriers
     }
 
     fn argon(&self) -> &Semaphore {

@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    accreditations, devices, docs, enrolments, erasures, evidence, exchange, exports, health, jwks,
-    login, me, metrics, missions, quarantine, reports,
+    accreditations, bundles, devices, docs, enrolments, erasures, evidence, exchange, exports,
+    health, jwks, login, me, messages, metrics, missions, quarantine, reference, reports,
     routes::{Policy, ROUTES, Route},
     token,
 };
@@ -37,6 +37,9 @@ pub(super) const ERRORS: &[Code] = &[];
         exports::export_reports,
         evidence::options::describe_uploads, evidence::head::probe_evidence,
         evidence::patch::send_evidence, evidence::get::read_evidence,
+        reference::read_reference,
+        messages::send::send_message, messages::list::list_messages,
+        bundles::ask::ask_bundle, bundles::send::send_bundle, bundles::list::list_bundles,
         quarantine::list::list_quarantine, quarantine::admit::admit_entry,
         accreditations::list::list_accreditations, accreditations::revoke::revoke_accreditation,
         enrolments::issue::issue_enrolment_code, devices::list::list_devices, devices::revoke::revoke_device,
@@ -49,6 +52,8 @@ pub(super) const ERRORS: &[Code] = &[];
         (name = "sign-in", description = "Getting a token"),
         (name = "reports", description = "Reading reports, deciding on them, taking them away"),
         (name = "evidence", description = "Files: sent by phones with tus 1.0.0, read by both sides"),
+        (name = "reference", description = "Stations and categories for phones, as snapshots that never change"),
+        (name = "messages", description = "What coordinators tell observers"),
         (name = "quarantine", description = "Entries that wait for a decision"),
         (name = "devices", description = "Who may file"),
         (name = "erasure", description = "A legal duty, done by two people"),

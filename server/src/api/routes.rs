@@ -11,8 +11,9 @@ use actix_web::{
 use protocol::codes::Code;
 
 use super::{
-    accreditations, devices, docs, enrolments, erasures, evidence, exchange, exports,
-    guard as gate, health, jwks, login, me, metrics, missions, openapi, quarantine, reports, token,
+    accreditations, bundles, devices, docs, enrolments, erasures, evidence, exchange, exports,
+    guard as gate, health, jwks, login, me, messages, metrics, missions, openapi, quarantine,
+    reference, reports, token,
 };
 use crate::auth::Role::{self, Analyst, Auditor, Coordinator, Lead, Observer, Operator};
 
@@ -99,6 +100,15 @@ pub static ROUTES: &[Route] = routes! {
     HEAD "/v1/evidence/{sha256}" READERS_AND_WITNESSES evidence::head::ERRORS => evidence::head::probe_evidence;
     PATCH "/v1/evidence/{sha256}" WITNESSES evidence::patch::ERRORS => evidence::patch::send_evidence;
     GET "/v1/evidence/{sha256}" READERS_AND_WITNESSES evidence::get::ERRORS => evidence::get::read_evidence;
+    // what phones need to know offline
+    GET "/v1/reference/{register}/{sha256}" READERS_AND_WITNESSES reference::ERRORS => reference::read_reference;
+    // what observers are told
+    POST "/v1/messages" REVIEWERS messages::send::ERRORS => messages::send::send_message;
+    GET "/v1/messages" OVERSEERS messages::list::ERRORS => messages::list::list_messages;
+    // couriers' bundles
+    POST "/v1/bundles" ANYONE bundles::ask::ERRORS => bundles::ask::ask_bundle;
+    PATCH "/v1/bundles/{sha256}" ANYONE bundles::send::ERRORS => bundles::send::send_bundle;
+    GET "/v1/bundles" OPERATORS bundles::list::ERRORS => bundles::list::list_bundles;
     // what waits
     GET "/v1/quarantine" OVERSEERS quarantine::list::ERRORS => quarantine::list::list_quarantine;
     POST "/v1/quarantine/{hash}/admission" REVIEWERS quarantine::admit::ERRORS => quarantine::admit::admit_entry;
@@ -284,7 +294,9 @@ mod tests {
         ];
         for route in ROUTES {
             // OPTIONS says what is spoken, and nothing of any file.
-            let open = OPEN.contains(&route.path) || route.method == Method::OPTIONS;
+            // A bundle is sealed, and what is in it is signed.
+            let bundle = route.path.starts_with("/v1/bundles") && route.method != Method::GET;
+            let open = OPEN.contains(&route.path) || route.method == Method::OPTIONS || bundle;
             assert_eq!(
                 !matches!(route.policy, Policy::Roles(_)),
                 open,

@@ -107,8 +107,11 @@ fn add_headers(headers: &mut HeaderMap, id: &str, tls: bool) {
 
 /// What a request is about, by its head alone.
 fn lane(req: &ServiceRequest) -> Lane {
-    if req.path().starts_with("/v1/evidence/") {
+    if req.path().starts_with("/v1/evidence/") || req.path().starts_with("/v1/bundles") {
         return Lane::Files;
+    }
+    if req.path().starts_with("/v1/reference/") {
+        return Lane::News;
     }
     req.headers()
         .get(Lane::HEADER)

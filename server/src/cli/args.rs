@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use protocol::ids::{DeviceId, EntryHash, MissionId};
+use protocol::ids::{DeviceId, EntryHash, FileHash, MissionId};
 use uuid::Uuid;
 
 use crate::{
@@ -72,6 +72,9 @@ pub(super) enum Command {
     /// Reports: list, read, decide
     #[command(subcommand)]
     Report(Report),
+    /// Tell observers something
+    #[command(subcommand)]
+    Message(Message),
     /// Entries that wait: quarantined, or without the entry before them
     #[command(subcommand)]
     Quarantine(Quarantine),
@@ -92,22 +95,66 @@ pub(super) enum Command {
     Config(Config),
     /// Make every table again from the ledger; no server may run meanwhile
     Rebuild,
-    /// Write database and registers to a new folder, while servers run
+    /// Import a bundle that a courier brought: reports and files of one phone, sealed
+    ImportBundle(ImportBundle),
+    /// Bundles that were handed in and wait for the mission's key
+    #[command(subcommand)]
+    Bundles(Bundles),
+    /// Write database and evidence to a new folder, while servers run
     Backup(Backup),
-    /// Fill an empty data folder and database from a backup
+    /// Fill an empty data folder, database and store of evidence from a backup
     Restore(Restore),
     /// What came back after a restore, and which ledger numbers are known to be missing
     Recovery,
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ImportBundle {
+    /// The bundle
+    pub(super) file: PathBuf,
+    /// A file with the mission's key (ID.age); without it, those left on the server are tried
+    #[arg(long, value_name = "FILE")]
+    pub(super) identity: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Bundles {
+    /// List those that wait
+    List,
+    /// Import one that waits
+    Import {
+        /// Its name, as listed
+        #[arg(value_name = "BUNDLE")]
+        sha256: FileHash,
+        /// A file with the mission's key (ID.age)
+        #[arg(long, value_name = "FILE")]
+        identity: Vec<PathBuf>,
+    },
+    /// Destroy one that waits
+    Discard {
+        /// Its name, as listed
+        #[arg(value_name = "BUNDLE")]
+        sha256: FileHash,
+        /// It is meant
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Backup {
-    /// The folder to make
+    /// The folder to make; copies of evidence lie beside it, once for all backups there
     #[arg(short, long, value_name = "FOLDER")]
     pub(super) output: PathBuf,
     /// Seal it to this age recipient (age1…), and put the keys in; may be given again
     #[arg(long, value_name = "AGE")]
     pub(super) recipient: Vec<String>,
+    /// Leave evidence out: phones keep their copies of what no other backup holds
+    #[arg(long)]
+    pub(super) without_evidence: bool,
+    /// Then remove copies of evidence that no backup in the same folder names
+    #[arg(long)]
+    pub(super) prune: bool,
 }
 
 #[derive(Debug, Args)]
@@ -120,8 +167,17 @@ pub(super) struct Restore {
     /// A copy of the folder `keys`, for a backup that holds none
     #[arg(long, value_name = "FOLDER")]
     pub(super) keys: Option<PathBuf>,
-    /// Only check the backup; nothing is written
+    /// Where the copies of evidence are, if not in `scrutineer-evidence` beside the backup
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) evidence_store: Option<PathBuf>,
+    /// Leave evidence for later: reports first
+    #[arg(long, conflicts_with = "evidence_only")]
+    pub(super) without_evidence: bool,
+    /// Only bring evidence into a data folder that is there, while servers run
     #[arg(long)]
+    pub(super) evidence_only: bool,
+    /// Only check the backup; nothing is written
+    #[arg(long, conflicts_with = "evidence_only")]
     pub(super) check: bool,
 }
 
@@ -450,6 +506,52 @@ pub(super) enum Report {
         /// What the observer is asked
         #[arg(long)]
         question: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Message {
+    /// Send a message; without any of the filters to everybody
+    ///
+    /// It reaches the accreditations that match as they are registered now: by place, by
+    /// institution, by both if both are given; named accreditations are added to those.
+    Send {
+        #[command(flatten)]
+        mission: InMission,
+        #[command(flatten)]
+        actor: Actor,
+        /// The words
+        #[arg(long)]
+        text: String,
+        /// A line above them
+        #[arg(long)]
+        subject: Option<String>,
+        /// Who is assigned to a station of this constituency; may be given again
+        #[arg(long, value_name = "CODE")]
+        constituency: Vec<String>,
+        /// Who is sent by this institution; may be given again
+        #[arg(long, value_name = "NAME")]
+        institution: Vec<String>,
+        /// Who is assigned to this station; may be given again
+        #[arg(long, value_name = "CODE")]
+        station: Vec<String>,
+        /// This accreditation, by its number; may be given again
+        #[arg(long, value_name = "NUMBER")]
+        accreditation: Vec<String>,
+        /// To be seen at once
+        #[arg(long)]
+        urgent: bool,
+    },
+    /// List messages, the newest first
+    List {
+        #[command(flatten)]
+        mission: InMission,
+        /// How many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
+        limit: i64,
+        /// Only those before this number
+        #[arg(long, value_name = "NUMBER")]
+        before: Option<i64>,
     },
 }
 

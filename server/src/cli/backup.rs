@@ -1,8 +1,8 @@
-//! Backup and restore.
+//! Backup and restore, of database and evidence.
 
 use std::{fs, path::Path};
 
-use indicatif::ProgressBar;
+use indicatif::{HumanBytes, ProgressBar};
 use protocol::codes::Code;
 use serde_json::{Value, json};
 
@@ -15,33 +15,41 @@ use super::{
 };
 use crate::{
     clock::Host,
-    config::Config,
-    domain::backup::{self, Manifest, Opened, Recipients, SecretFile, Unsealer, Wish},
+    config::{Config, Durability},
+    domain::backup::{
+        self, Brought, Files, Losses, Made, Manifest, Opened, Recipients, SecretFile, Source, Step,
+        Target, Unsealer, Wish,
+    },
     error::{Error, Result},
     keys::Keys,
-    store::{Store, missions, presence::Presence},
+    store::{Store, missions, objects::Objects, presence::Presence},
 };
 
 /// Rows between two signs of progress.
 const STEP: u64 = 1_000;
 
 pub(super) fn backup(desk: &Desk, wish: Backup, out: Out) -> Result<()> {
+    let files = if wish.without_evidence {
+        None
+    } else {
+        Some(files(&desk.config)?)
+    };
+    let source = Source {
+        store: &desk.store,
+        keys: &desk.keys,
+        host: &desk.host,
+        files: files.as_ref(),
+    };
     let wish = Wish {
         recipients: Recipients::read(&wish.recipient)?,
         output: wish.output,
+        prune: wish.prune,
     };
     let bar = Bar::new(out);
-    let made = backup::write(
-        &desk.store,
-        &desk.keys,
-        &desk.host,
-        &wish,
-        &mut |what, rows| {
-            bar.show(what, rows);
-        },
-    );
+    let made = backup::write(&source, &wish, &mut |step| bar.show(step));
     bar.clear();
-    let manifest = made?;
+    let made = made?;
+    let folder = wish.output.display();
     let keys = if wish.recipients.is_empty() {
         format!(
             "It is not sealed, and the keys are not in it: without a copy of {} phones will not\n\
@@ -51,28 +59,94 @@ pub(super) fn backup(desk: &Desk, wish: Backup, out: Out) -> Result<()> {
     } else {
         "It is sealed, and the keys are in it.".to_owned()
     };
+    let lost = made.evidence.as_ref().map(|evidence| &evidence.lost);
+    if let Some(lost) = lost.filter(|lost| lost.count > 0) {
+        let why = format!(
+            "{folder} was made, but {} file(s) of evidence could not be read and are not in it",
+            lost.count
+        );
+        return Err(losses(why, lost)?.with("folder", folder.to_string()));
+    }
     out.answer(
-        &json!({"folder": wish.output, "backup": about(&manifest)}),
+        &json!({
+            "folder": wish.output,
+            "backup": about(&made.manifest),
+            "evidence": made.evidence,
+            "durable": made.durable,
+            "pruned": made.pruned.map(|(files, bytes)| json!({"files": files, "bytes": bytes})),
+        }),
         &format!(
-            "{} holds {} as of {}, read back and found whole.\n{keys}",
-            wish.output.display(),
-            entries_of(&manifest),
-            manifest.created_at
+            "{folder} holds {} as of {}, read back and found whole.\n{}\n{keys}",
+            entries_of(&made.manifest),
+            made.manifest.created_at,
+            evidence_of(&made),
         ),
     )
 }
 
-pub(super) fn restore(common: &Common, host: Host, wish: &Restore, out: Out) -> Result<()> {
-    let opened = Opened::open(&wish.folder, Unsealer::read(&wish.identity)?)?;
-    if wish.check {
-        return check(&opened, wish, out);
+/// What became of evidence, for a person.
+fn evidence_of(made: &Made) -> String {
+    let Some(evidence) = &made.evidence else {
+        return "It holds no evidence.".to_owned();
+    };
+    let mut text = format!(
+        "It holds {} file(s) of evidence, {}; {} of them, {}, are new and were copied.\n\
+         Phones may let go of {} that no backup held before.",
+        evidence.files,
+        HumanBytes(evidence.bytes),
+        evidence.copied,
+        HumanBytes(evidence.copied_bytes),
+        made.durable,
+    );
+    if let Some((files, bytes)) = made.pruned {
+        text.push_str(&format!(
+            "\n{files} copies, {}, that no backup names were removed.",
+            HumanBytes(bytes)
+        ));
     }
+    text
+}
+
+/// Some files are not to be had: what else was done stands.
+fn losses(why: String, lost: &Losses) -> Result<Error> {
+    let first = serde_json::to_value(&lost.first).map_err(|e| Error::Internal(e.to_string()))?;
+    Ok(Error::refused(Code::EvidenceLost, why)
+        .with("lost", lost.count)
+        .with("first", first))
+}
+
+/// The server's files.
+fn files(config: &Config) -> Result<Files> {
+    Files::new(Objects::open(&config.evidence()?)?)
+}
+
+fn open(wish: &Restore) -> Result<Opened> {
+    let mut opened = Opened::open(&wish.folder, Unsealer::read(&wish.identity)?)?;
+    if let Some(folder) = &wish.evidence_store {
+        opened.set_shelf(folder.clone());
+    }
+    Ok(opened)
+}
+
+fn open_to_read(wish: &Restore) -> Result<Opened> {
+    let opened = open(wish)?;
     if !opened.is_open() {
         return Err(Error::refused(
             Code::BackupInvalid,
             "the backup is sealed; name a file with an identity: --identity FILE",
         ));
     }
+    if !wish.without_evidence {
+        opened.check_shelf()?;
+    }
+    Ok(opened)
+}
+
+pub(super) fn restore(common: &Common, host: Host, wish: &Restore, out: Out) -> Result<()> {
+    if wish.check {
+        return check(&open(wish)?, wish, out);
+    }
+    let opened = open_to_read(wish)?;
     let data = &common.data;
     if data.join("keys").exists() {
         let why = format!(
@@ -82,46 +156,122 @@ pub(super) fn restore(common: &Common, host: Host, wish: &Restore, out: Out) -> 
         return Err(Error::refused(Code::AlreadyExists, why));
     }
     let files = keys_for(&opened, wish.keys.as_deref())?;
-    setup::make_folder(data)?;
+    setup::make_folder(common)?;
     setup::write_settings(common)?;
     let config = configuration(common)?;
     let alone = Presence::alone(data, &config.database()?)?;
     prepare_keys(&config, &opened, &files)?;
-    let entries = fill(&config, &host, &opened, out)?;
+    let store = Store::open(&config.database()?, 2)?;
+    let entries = fill(&store, &host, &opened, out)?;
+    let brought = bring_into(&config, &store, &host, &opened, !wish.without_evidence, out)?;
     setup::place_keys(&config)?;
     drop(alone);
     let manifest = &opened.manifest;
+    let done = format!(
+        "{} holds {} again, as of {}.",
+        data.display(),
+        entries_of(manifest),
+        manifest.created_at
+    );
+    check_losses(&done, &brought, wish)?;
     out.answer(
-        &json!({"data": data, "backup": about(manifest), "entries": entries}),
+        &json!({
+            "data": data,
+            "backup": about(manifest),
+            "entries": entries,
+            "evidence": brought,
+        }),
         &format!(
-            "{} holds {} again, as of {}.\n\
+            "{done}\n{}\n\
              The server's history has a new name. Phones offer again what it lacks; see\n\
              `scrutineer recovery` for what has come back.",
-            data.display(),
-            entries_of(manifest),
-            manifest.created_at
+            brought_words(&brought),
         ),
     )
 }
 
+/// Brings evidence alone into a data folder that is there.
+pub(super) fn bring(desk: &Desk, wish: &Restore, out: Out) -> Result<()> {
+    let opened = open_to_read(wish)?;
+    opened.check_signature(&desk.keys.receipt_public)?;
+    let brought = bring_into(&desk.config, &desk.store, &desk.host, &opened, true, out)?;
+    check_losses("The others are there.", &brought, wish)?;
+    out.answer(
+        &json!({"backup": about(&opened.manifest), "evidence": brought}),
+        &brought_words(&brought),
+    )
+}
+
+fn bring_into(
+    config: &Config,
+    store: &Store,
+    host: &Host,
+    opened: &Opened,
+    copy: bool,
+    out: Out,
+) -> Result<Brought> {
+    let target = Target {
+        store,
+        files: &files(config)?,
+        host,
+        durable_there: config.evidence_durable == Durability::Stored,
+        copy,
+    };
+    let bar = Bar::new(out);
+    let brought = opened.bring(&target, &mut |step| bar.show(step));
+    bar.clear();
+    brought
+}
+
+/// Files that should have come and did not. Without evidence nobody expects them.
+fn check_losses(done: &str, brought: &Brought, wish: &Restore) -> Result<()> {
+    if wish.without_evidence || brought.lost.count == 0 {
+        return Ok(());
+    }
+    let why = format!(
+        "{} file(s) of evidence could not be brought back; phones that still have them send them \
+         again. {done}",
+        brought.lost.count
+    );
+    Err(losses(why, &brought.lost)?)
+}
+
+fn brought_words(brought: &Brought) -> String {
+    let mut text = format!(
+        "{} file(s) of evidence were brought back, {}; {} were there.",
+        brought.copied,
+        HumanBytes(brought.copied_bytes),
+        brought.there
+    );
+    if brought.lost.count > 0 {
+        text.push_str(&format!(
+            " {} are not: phones that still have\nthem send them again, or \
+             `scrutineer restore FOLDER --evidence-only` brings them.",
+            brought.lost.count
+        ));
+    }
+    text
+}
+
 /// Fills the database; or finds it filled from this very backup by a restore
 /// that was cut short before the keys were in place.
-fn fill(config: &Config, host: &Host, opened: &Opened, out: Out) -> Result<Option<u64>> {
-    let store = Store::open(&config.database()?, 2)?;
+fn fill(store: &Store, host: &Host, opened: &Opened, out: Out) -> Result<Option<u64>> {
     let id = opened.manifest.id;
     if store.read(|conn| missions::is_restored_from(conn, id))? {
         return Ok(None);
     }
     let bar = Bar::new(out);
-    let restored =
-        store.write(|conn| opened.load(conn, host, &mut |what, rows| bar.show(what, rows)));
+    let restored = store.write(|conn| opened.load(conn, host, &mut |step| bar.show(step)));
     bar.clear();
     Ok(Some(restored?.entries))
 }
 
 fn check(opened: &Opened, wish: &Restore, out: Out) -> Result<()> {
     let bar = Bar::new(out);
-    let checked = opened.check(&mut |what, rows| bar.show(what, rows));
+    let mut checked = opened.check(&mut |step| bar.show(step));
+    if checked.is_ok() && !wish.without_evidence {
+        checked = opened.check_evidence(&mut |step| bar.show(step));
+    }
     bar.clear();
     checked?;
     let signed = if opened.is_open() || wish.keys.is_some() {
@@ -148,6 +298,7 @@ fn check(opened: &Opened, wish: &Restore, out: Out) -> Result<()> {
         &json!({
             "backup": about(&opened.manifest),
             "rows_checked": opened.is_open(),
+            "evidence_checked": opened.has_evidence() && !wish.without_evidence,
             "signature_checked": signed,
         }),
         &format!(
@@ -191,13 +342,15 @@ fn about(manifest: &Manifest) -> Value {
         "epoch": manifest.epoch,
         "sealed": !manifest.recipients.is_empty(),
         "ledgers": manifest.ledgers,
+        "evidence": manifest.evidence,
     })
 }
 
 fn entries_of(manifest: &Manifest) -> String {
     let entries: u64 = manifest.ledgers.iter().map(|ledger| ledger.number).sum();
     let missions = manifest.ledgers.len();
-    format!("{missions} mission(s) with {entries} ledger entries")
+    let files = manifest.evidence.map_or(0, |held| held.files);
+    format!("{missions} mission(s) with {entries} ledger entries and {files} file(s) of evidence")
 }
 
 /// Progress on a terminal.
@@ -208,11 +361,19 @@ impl Bar {
         Self(out.is_watched().then(ProgressBar::new_spinner))
     }
 
-    fn show(&self, what: &str, rows: u64) {
-        if let Some(bar) = self.0.as_ref().filter(|_| rows.is_multiple_of(STEP)) {
-            bar.set_message(format!("{what}: {rows}"));
-            bar.tick();
+    fn show(&self, step: Step<'_>) {
+        let Some(bar) = &self.0 else { return };
+        match step {
+            Step::Rows(what, rows) if rows.is_multiple_of(STEP) => {
+                bar.set_message(format!("{what}: {rows}"));
+            }
+            Step::Rows(..) => return,
+            Step::Bytes(done, total) => {
+                let (done, total) = (HumanBytes(done), HumanBytes(total));
+                bar.set_message(format!("evidence: {done} of {total}"));
+            }
         }
+        bar.tick();
     }
 
     fn clear(&self) {

@@ -5,9 +5,11 @@
 
 mod args;
 mod backup;
+mod bundles;
 mod export;
 #[cfg(test)]
 pub(crate) mod manual;
+mod messages;
 mod people;
 mod recovery;
 mod reports;
@@ -79,11 +81,17 @@ fn run(cli: Cli, out: Out) -> Result<()> {
             people::accreditation(&Desk::open(common, host)?, command, out)
         }
         Command::Erasure(command) => reports::erasure(&Desk::open(common, host)?, command, out),
+        Command::Message(command) => messages::message(&Desk::open(common, host)?, command, out),
         Command::Keys(args::Keys::Rotate) => setup::rotate(common, &host, out),
         Command::Config(args::Config::Show) => setup::show_config(common, out),
         Command::Rebuild => setup::rebuild(common, host, out),
         Command::Recovery => recovery::show(&Desk::open(common, host)?, out),
+        Command::ImportBundle(wish) => bundles::import_file(&Desk::open(common, host)?, &wish, out),
+        Command::Bundles(command) => bundles::waiting(&Desk::open(common, host)?, command, out),
         Command::Backup(wish) => backup::backup(&Desk::open(common, host)?, wish, out),
+        Command::Restore(wish) if wish.evidence_only => {
+            backup::bring(&Desk::open(common, host)?, &wish, out)
+        }
         Command::Restore(wish) => backup::restore(common, host, &wish, out),
     }
 }

@@ -31,8 +31,21 @@ pub(super) fn show(desk: &Desk, out: Out) -> Result<()> {
         "came back",
         "missing",
     ];
-    out.answer(&json!(value), &table(&header, &rows))
+    let mut words = table(&header, &rows);
+    if ended.iter().any(|one| one.missing_count() > 0) {
+        words.push_str(WHAT_IS_MISSING);
+    }
+    out.answer(&json!(value), &words)
 }
+
+/// For whoever reads of missing numbers.
+const WHAT_IS_MISSING: &str = "
+Missing numbers were given to entries that no phone has brought back so far: reports and
+decisions whose phones have not come yet; decisions that no phone had read; revocations,
+admissions and erasures, which are on no phone. They cannot be had from here. The log of the
+lost server says what each was (`signed for a person`); do again what people did since the
+backup. docs/operating.md, \"What happens to phones\".
+";
 
 fn row(one: &Recovery) -> Vec<String> {
     let came: Vec<String> = one

@@ -30,8 +30,8 @@ use crate::{
     store::{DatabaseUrl, Store, missions as mission_store, presence::Presence},
 };
 
-/// What a data folder may hold before it is one: an operator's configuration,
-/// and what an `init` that was cut short left.
+/// What a data folder may hold before it is one, apart from evidence: an operator's
+/// configuration, and what an `init` that was cut short left.
 const HARMLESS: [&str; 5] = [
     "scrutineer.toml",
     "scrutineer.sqlite",
@@ -52,7 +52,7 @@ pub(super) fn init(common: &Common, host: &Host, out: Out) -> Result<()> {
         );
         return Err(Error::refused(Code::AlreadyExists, detail));
     }
-    make_folder(data)?;
+    make_folder(common)?;
     write_settings(common)?;
     let config = configuration(common)?;
     let store = Store::open(&config.database()?, 2)?;
@@ -114,8 +114,9 @@ pub(super) fn write_settings(common: &Common) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn make_folder(data: &Path) -> Result<()> {
+pub(super) fn make_folder(common: &Common) -> Result<()> {
     use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    let data = &common.data;
     if !data.exists() {
         return fs::DirBuilder::new()
             .recursive(true)
@@ -123,10 +124,14 @@ pub(super) fn make_folder(data: &Path) -> Result<()> {
             .create(data)
             .map_err(Error::io(data));
     }
+    let evidence = configuration(common)?.evidence_folder;
+    let evidence = evidence.components().next();
     for entry in fs::read_dir(data).map_err(Error::io(data))? {
         let name = entry.map_err(Error::io(data))?.file_name();
         let name = name.to_string_lossy();
+        // Evidence may have outlived the rest, or a restore was cut short.
         let harmless = HARMLESS.contains(&name.as_ref())
+            || evidence.is_some_and(|top| top.as_os_str() == name.as_ref())
             || name.starts_with("scrutineer.sqlite")
             || name.ends_with(".lock");
         if !harmless {

@@ -5,7 +5,7 @@
 
 use protocol::{
     codes::Code,
-    entry::{At, Draft, Kind, Link},
+    entry::{At, BuildError, Draft, Kind, Link},
     ids::{AccreditationId, DeviceId, EntryHash, MissionId, SubjectId, UserId},
     jose::{Jwk, PublicKey, SoftwareKey},
     limits,
@@ -362,16 +362,17 @@ fn needed(name: &str, text: &str) -> Result<String> {
         .ok_or_else(|| Error::refused(Code::ReasonNeeded, format!("give the {name}")))
 }
 
-struct Act {
+/// An entry of the server's own in the making.
+pub(super) struct Act {
     kind: Kind,
     subject: SubjectId,
     base: Option<EntryHash>,
-    body: Map<String, Value>,
-    disclosed: Vec<(&'static str, Value)>,
+    pub(super) body: Map<String, Value>,
+    pub(super) disclosed: Vec<(&'static str, Value)>,
 }
 
 impl Act {
-    fn new(kind: Kind, subject: SubjectId) -> Self {
+    pub(super) fn new(kind: Kind, subject: SubjectId) -> Self {
         Self {
             kind,
             subject,
@@ -391,7 +392,11 @@ impl Act {
         }
     }
 
-    fn append(
+    /// Signs it for a person and appends it. Answers its number and its name.
+    ///
+    /// # Errors
+    /// `too_long` for what is larger than an entry may be; the database's.
+    pub(super) fn append(
         self,
         conn: &mut Conn,
         office: Office<'_>,
@@ -399,6 +404,7 @@ impl Act {
         actor: UserId,
     ) -> Result<(i64, EntryHash)> {
         let now = office.host.now();
+        let (kind, subject) = (self.kind.name().to_owned(), self.subject);
         let draft = Draft {
             mission: mission.id,
             subject: self.subject,
@@ -415,7 +421,12 @@ impl Act {
         };
         let sd_jwt = draft
             .sign(office.key, &mut || office.host.bytes())
-            .map_err(|error| Error::Internal(error.to_string()))?;
+            .map_err(|error| match error {
+                BuildError::Limit(_) => {
+                    Error::refused(Code::TooLong, "larger than an entry may be; say less")
+                }
+                BuildError::Sign(error) => Error::Internal(error.to_string()),
+            })?;
         let entry = Incoming {
             hash: sd_jwt.hash(),
             read: Some(
@@ -431,7 +442,13 @@ impl Act {
         let hash = entry.hash;
         let outcome = append(conn, &mut None, mission, &[entry], &[], u64::MAX, now)?;
         match outcome.appended.first() {
-            Some(appended) if appended.code.is_none() => Ok((appended.number, hash)),
+            Some(appended) if appended.code.is_none() => {
+                // Should the database be lost, this tells what a missing number was. If
+                // the transaction fails, a later line has the same number.
+                let number = appended.number;
+                tracing::info!(mission = %mission.id, number, kind, %subject, "signed for a person");
+                Ok((number, hash))
+            }
             other => Err(Error::Internal(format!(
                 "an act was not applied: {other:?}"
             ))),

@@ -150,6 +150,10 @@ pub fn redeem(
     let number = devices::accreditation(conn, row.mission, &row.accreditation)?
         .ok_or_else(|| Error::Internal("a code without an accreditation".into()))?
         .number;
+    let (entry, entry_number) = match enrolment_entry(conn, row.mission, device)? {
+        Some((entry, number)) => (Some(entry), Some(number)),
+        None => (None, None),
+    };
     Ok(Response {
         device,
         mission: Mission {
@@ -163,24 +167,29 @@ pub fn redeem(
         sealing_key: mission.sealing_key,
         epoch: missions::ensure_epoch(conn, office.host)?,
         server_time: now.rfc3339(),
-        entry: enrolment_entry(conn, row.mission, device)?,
+        entry,
+        number: entry_number,
     })
 }
 
-/// The enrolment's ledger entry, for the phone to keep.
-fn enrolment_entry(conn: &mut Conn, mission: i32, device: DeviceId) -> Result<Option<WireEntry>> {
+/// The enrolment's ledger entry and its number, for the phone to keep.
+fn enrolment_entry(
+    conn: &mut Conn,
+    mission: i32,
+    device: DeviceId,
+) -> Result<Option<(WireEntry, u64)>> {
     let rows = ledger::of_subject(conn, mission, device.0.as_bytes())?;
-    let compact = rows
+    let row = rows
         .iter()
-        .find(|row| row.kind == Kind::Enrol.name() && row.standing == "applied")
-        .and_then(|row| std::str::from_utf8(&row.sd_jwt).ok());
-    compact
-        .map(|compact| {
-            SdJwt::parse(compact)
-                .map(|entry| entry.to_wire())
-                .map_err(|error| Error::Internal(error.to_string()))
-        })
-        .transpose()
+        .find(|row| row.kind == Kind::Enrol.name() && row.standing == "applied");
+    let Some((row, compact)) =
+        row.and_then(|row| Some((row, std::str::from_utf8(&row.sd_jwt).ok()?)))
+    else {
+        return Ok(None);
+    };
+    let entry = SdJwt::parse(compact).map_err(|error| Error::Internal(error.to_string()))?;
+    let number = u64::try_from(row.number).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(Some((entry.to_wire(), number)))
 }
 
 fn enrol(

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::{
     conn::{Conn, on_backend},
     ledger::CHUNK,
-    schema::{evidence, evidence_doomed, evidence_files, missions},
+    schema::{evidence, evidence_doomed, evidence_files, evidence_senders, missions},
 };
 use crate::{clock::Micros, error::Result};
 
@@ -264,30 +264,62 @@ pub fn complete(conn: &mut Conn, row: &FileRow) -> Result<()> {
     Ok(())
 }
 
-/// Forgets a complete file whose bytes are gone.
+/// Notes that a device of this accreditation has sent the whole file.
+///
+/// # Errors
+/// The database's.
+pub fn sent_by(conn: &mut Conn, mission: i32, sha256: &[u8], accreditation: &[u8]) -> Result<()> {
+    on_backend!(conn, |inner| diesel::insert_into(evidence_senders::table)
+        .values((
+            evidence_senders::mission.eq(mission),
+            evidence_senders::sha256.eq(sha256),
+            evidence_senders::accreditation.eq(accreditation),
+        ))
+        .on_conflict_do_nothing()
+        .execute(inner))?;
+    Ok(())
+}
+
+/// Whether a device of this accreditation has sent the whole file.
+///
+/// # Errors
+/// The database's.
+pub fn has_sent(
+    conn: &mut Conn,
+    mission: i32,
+    sha256: &[u8],
+    accreditation: &[u8],
+) -> Result<bool> {
+    let known: i64 = evidence_senders::table
+        .find((mission, sha256, accreditation))
+        .count()
+        .get_result(conn)?;
+    Ok(known > 0)
+}
+
+/// Forgets a complete file whose bytes are gone, and who sent it.
 ///
 /// # Errors
 /// The database's.
 pub fn forget(conn: &mut Conn, mission: i32, sha256: &[u8]) -> Result<()> {
+    diesel::delete(
+        evidence_senders::table
+            .filter(evidence_senders::mission.eq(mission))
+            .filter(evidence_senders::sha256.eq(sha256)),
+    )
+    .execute(conn)?;
     diesel::delete(evidence_files::table.find((mission, sha256))).execute(conn)?;
     Ok(())
 }
 
-/// Complete files that are not durable yet, in a fixed order: those after one.
-/// For a backup, which copies them and then calls [`set_durable`].
+/// Complete files in a fixed order: those after one.
 ///
 /// # Errors
 /// The database's.
-pub fn not_durable(
-    conn: &mut Conn,
-    mission: i32,
-    after: &[u8],
-    limit: i64,
-) -> Result<Vec<FileRow>> {
+pub fn page(conn: &mut Conn, mission: i32, after: &[u8], limit: i64) -> Result<Vec<FileRow>> {
     Ok(evidence_files::table
         .filter(evidence_files::mission.eq(mission))
         .filter(evidence_files::sha256.gt(after))
-        .filter(evidence_files::durable_at.is_null())
         .order(evidence_files::sha256)
         .limit(limit)
         .load::<FileRow>(conn)?)

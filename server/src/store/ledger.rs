@@ -288,6 +288,34 @@ pub fn add_to_inbox(
     ensure_one(added)
 }
 
+/// Puts an entry in the inboxes of these accreditations.
+///
+/// # Errors
+/// The database's.
+pub fn add_to_inboxes(
+    conn: &mut Conn,
+    mission: i32,
+    accreditations: &[&[u8]],
+    number: i64,
+) -> Result<()> {
+    for chunk in accreditations.chunks(CHUNK) {
+        let rows: Vec<_> = chunk
+            .iter()
+            .map(|accreditation| {
+                (
+                    inbox::mission.eq(mission),
+                    inbox::accreditation.eq(*accreditation),
+                    inbox::number.eq(number),
+                )
+            })
+            .collect();
+        on_backend!(conn, |inner| diesel::insert_into(inbox::table)
+            .values(&rows)
+            .execute(inner))?;
+    }
+    Ok(())
+}
+
 /// A write that must touch one row and did not is an error, not a shrug.
 pub(super) fn ensure_one(changed: usize) -> Result<()> {
     if changed == 1 {

@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod bulk;
+pub mod bundles;
 mod checkpoint;
 #[expect(
     missing_docs,
@@ -19,6 +20,7 @@ pub mod erasures;
 pub mod evidence;
 pub mod exports;
 pub mod ledger;
+pub mod messages;
 pub mod migrate;
 pub mod missions;
 pub mod objects;
@@ -26,6 +28,7 @@ pub mod presence;
 pub mod projections;
 pub mod quarantine;
 pub mod recovery;
+pub mod reference;
 pub mod registers;
 pub mod reports_query;
 #[expect(

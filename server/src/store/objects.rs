@@ -6,10 +6,16 @@
 //! files/{mission}/{sha256}                               complete files
 //! ```
 //!
+//! Bundles of couriers lie under a mission that there is not ([`BUNDLES`]).
+//!
 //! Each piece that is received is an object of its own, so how far an upload has
 //! come follows from a listing: there is no table that would have to agree with it,
 //! and any number of servers may receive. Names are lower case: some file systems
 //! hold `A` and `a` for the same.
+
+mod put;
+
+pub use put::RANGE_BYTES;
 
 use std::{fmt::Write as _, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
@@ -34,6 +40,10 @@ use crate::{
 /// Bytes of one piece: what an upload holds in memory, and what a crash of the
 /// server costs at most.
 pub const PIECE_BYTES: usize = 1024 * 1024;
+/// The mission under which bundles lie: none has this id.
+pub const BUNDLES: Uuid = Uuid::nil();
+/// What an object counts at least towards [`Objects::taken`]: many small ones cost too.
+const LEAST: u64 = 64 * 1024;
 /// Bytes of a part of a complete file in a bucket: S3 takes no smaller ones.
 const PART_BYTES: usize = 5 * 1024 * 1024;
 /// Pieces fetched ahead while a file is put together.
@@ -309,11 +319,25 @@ impl Objects {
     /// # Errors
     /// The store's.
     pub async fn has(&self, mission: Uuid, file: &FileHash) -> Result<bool> {
+        Ok(self.size_of(mission, file).await?.is_some())
+    }
+
+    /// How many bytes a complete file has here; `None` if it is not there.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn size_of(&self, mission: Uuid, file: &FileHash) -> Result<Option<u64>> {
         match self.inner.head(&file_path(mission, file)).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether the objects lie in a folder.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.folder.is_some()
     }
 
     /// Reads a part of a complete file; `None` if it is not there.
@@ -340,6 +364,35 @@ impl Objects {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The complete files of a mission, and their sizes.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn complete_files(&self, mission: Uuid) -> Result<Vec<(FileHash, u64)>> {
+        let folder = Path::from(format!("files/{mission}"));
+        let listed: Vec<_> = self.inner.list(Some(&folder)).try_collect().await?;
+        let named = |object: object_store::ObjectMeta| {
+            Some((unhex(object.location.filename()?)?, object.size))
+        };
+        Ok(listed.into_iter().filter_map(named).collect())
+    }
+
+    /// Bytes that a mission's files take, complete or not; small objects count more.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn taken(&self, mission: Uuid) -> Result<u64> {
+        let mut taken = 0_u64;
+        for folder in ["files", "uploads"] {
+            let folder = Path::from(format!("{folder}/{mission}"));
+            let mut listed = self.inner.list(Some(&folder));
+            while let Some(object) = listed.try_next().await? {
+                taken = taken.saturating_add(object.size.max(LEAST));
+            }
+        }
+        Ok(taken)
     }
 
     /// Every unfinished upload.

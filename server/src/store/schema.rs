@@ -284,6 +284,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    evidence_senders (mission, sha256, accreditation) {
+        mission -> Integer,
+        sha256 -> Binary,
+        accreditation -> Binary,
+    }
+}
+
+diesel::table! {
     inbox (mission, accreditation, number) {
         mission -> Integer,
         accreditation -> Binary,
@@ -291,10 +299,50 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    message_audiences (mission, hash) {
+        mission -> Integer,
+        hash -> Binary,
+        recipients -> Binary,
+    }
+}
+
+diesel::table! {
+    register_lines (mission, kind, version, code) {
+        mission -> Integer,
+        kind -> Text,
+        version -> BigInt,
+        code -> Text,
+        line -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    register_snapshots (mission, kind, version) {
+        mission -> Integer,
+        kind -> Text,
+        version -> BigInt,
+        sha256 -> Binary,
+        bytes -> BigInt,
+    }
+}
+
+diesel::table! {
+    bundles (sha256) {
+        sha256 -> Binary,
+        size -> BigInt,
+        received_at -> BigInt,
+        state -> Text,
+        code -> Nullable<Text>,
+        settled_at -> Nullable<BigInt>,
+    }
+}
+
 diesel::joinable!(evidence_doomed -> missions (mission));
 
 diesel::allow_tables_to_appear_in_same_query!(
     accreditations,
+    bundles,
     categories,
     check_ins,
     devices,
@@ -305,12 +353,16 @@ diesel::allow_tables_to_appear_in_same_query!(
     evidence,
     evidence_doomed,
     evidence_files,
+    evidence_senders,
     former_numbers,
     inbox,
     journal_contacts,
     ledger_heads,
     locations,
+    message_audiences,
     missions,
+    register_lines,
+    register_snapshots,
     registers,
     reports,
     revoked_accreditations,

@@ -23,6 +23,14 @@ pub(crate) struct Cli {
     /// Trust the certificate authorities of this PEM file as well
     #[arg(long, global = true, env = "OBSERVER_CA_FILE", value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Read the passphrase from this file, its first line, instead of asking for it
+    #[arg(
+        long,
+        global = true,
+        env = "OBSERVER_PASSPHRASE_FILE",
+        value_name = "FILE"
+    )]
+    pub(crate) passphrase_file: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -39,6 +47,9 @@ pub(crate) enum Command {
         /// Code of the mission's category list
         #[arg(long)]
         category: String,
+        /// File it although the category is not in the list on this device
+        #[arg(long)]
+        unlisted_category: bool,
         #[command(flatten)]
         details: Details,
         /// What you saw; `-` reads it from standard input
@@ -52,6 +63,9 @@ pub(crate) enum Command {
         /// Code of the mission's category list
         #[arg(long)]
         category: Option<String>,
+        /// Amend it although the category is not in the list on this device
+        #[arg(long)]
+        unlisted_category: bool,
         #[command(flatten)]
         details: Details,
         /// What you saw, all of it; `-` reads it from standard input
@@ -105,6 +119,27 @@ pub(crate) enum Command {
         /// The report's id, or enough of its beginning
         report: String,
     },
+    /// Read what the coordinators tell you
+    Messages {
+        /// Only those not read yet
+        #[arg(long)]
+        unread: bool,
+        /// Leave them marked as unread
+        #[arg(long)]
+        peek: bool,
+    },
+    /// List the mission's stations, as far as they are on this device
+    Stations {
+        /// Only those with these words in code, name or constituency
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+    },
+    /// List the mission's categories, as far as they are on this device
+    Categories {
+        /// Language of the labels, such as az; English where there is none
+        #[arg(long, default_value = "en", value_name = "LANGUAGE")]
+        lang: String,
+    },
     /// Show how this device stands
     Status,
     /// Send what waits, and read what is new
@@ -125,6 +160,65 @@ pub(crate) enum Command {
         #[arg(long, value_name = "WHEN")]
         keep_evidence: Option<KeepEvidence>,
     },
+    /// Lock the keys of this home, so that a copy of its files opens nothing
+    #[command(subcommand)]
+    Passphrase(Passphrase),
+    /// Pack what the server may lack into one file, for a courier
+    ///
+    /// The file is sealed to the mission: whoever carries it cannot read it. Nothing is
+    /// marked as delivered; the next sync tells. Works without keys too.
+    Pack {
+        /// The file to make
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// Everything on this device, delivered or not
+        #[arg(long, conflicts_with = "without_keys")]
+        all: bool,
+        /// Sealed as it lies, without opening anything: when the passphrase is lost
+        #[arg(long)]
+        without_keys: bool,
+    },
+    /// Hand in a bundle that some device packed; this one need not be enrolled
+    Deliver {
+        /// The bundle
+        #[arg(value_name = "FILE")]
+        bundle: PathBuf,
+        /// The server's address, such as https://reports.example.org [default: this home's]
+        #[arg(long, value_name = "URL")]
+        server: Option<String>,
+        /// Seconds to wait at most, in all, for a link or a server that comes back
+        #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+        patience: u32,
+    },
+    /// Move a home whose keys are lost aside, whole, so that a new link can be used
+    BeginAnew {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Destroy everything here: first the keys, then all else. Tells first what will be lost
+    Wipe {
+        /// Do not ask, and ask for no passphrase either
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// What the keys are locked with.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Passphrase {
+    /// Lock the keys with a passphrase; it is asked for twice
+    Set,
+    /// Lock them with another passphrase
+    Change {
+        /// Read the new passphrase from this file, its first line
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+    },
+    /// Keep the keys unlocked
+    Remove,
+    /// Lock them with a key that the desktop's secret service keeps
+    SecretService,
 }
 
 /// See [`sync_core::client::SendFiles`].
@@ -232,12 +326,26 @@ mod tests {
             "observer --home D check-in --station S --left --lat -1 --lon -2 --json",
             "observer --home D list --json",
             "observer --home D status --json",
+            "observer --home D messages --json",
+            "observer --home D messages --unread --peek",
+            "observer --home D stations --search school --json",
+            "observer --home D categories --lang az --json",
+            "observer file --category C --unlisted-category --text T",
             "observer --home D show R",
             "observer --home D sync --json",
             "observer --json sync --patience 0",
             "observer --home D sync --no-files",
             "observer --home D attach R a.jpg b.mp4 --taken-at 2024-09-01T08:15:00Z --json",
             "observer --home D settings",
+            "observer --home D passphrase set --passphrase-file F --json",
+            "observer --home D passphrase change --passphrase-file F --new-passphrase-file G",
+            "observer --home D passphrase remove",
+            "observer --home D passphrase secret-service",
+            "observer --home D pack -o FILE --all",
+            "observer --home D pack --output FILE --without-keys",
+            "observer deliver FILE --server https://reports.example.org --patience 5 --json",
+            "observer --home D begin-anew --yes",
+            "observer --home D wipe --yes --json",
             "observer --home D settings --files never --keep-evidence until-durable --json",
         ] {
             assert!(cli(line).is_ok(), "{line}: {:?}", cli(line).err());
@@ -260,6 +368,10 @@ mod tests {
             "observer withdraw R",
             "observer attach R",
             "observer settings --files sometimes",
+            "observer passphrase",
+            "observer passphrase set secret",
+            "observer pack",
+            "observer pack -o FILE --all --without-keys",
             "observer list --nonsense",
         ] {
             assert!(cli(line).is_err(), "{line}");

@@ -5,9 +5,14 @@
 //! 1 is a refusal or failure, 2 wrong usage.
 
 mod args;
+mod ask;
+mod courier;
 mod files;
 mod output;
+mod reference;
 mod run;
+mod secret_service;
+mod secrets;
 mod tell;
 
 use std::process::ExitCode;

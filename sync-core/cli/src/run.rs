@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sync_core::{
     Client, Error,
     client::{
-        NewCheckIn, NewReport, SyncOptions, SyncReport,
+        NewCheckIn, NewReport, PackOptions, SyncOptions, SyncReport,
         home::{self, Home},
     },
     transport::{HttpOptions, HttpTransport},
@@ -20,9 +20,13 @@ use sync_core::{
 
 use crate::{
     args::{Cli, Command},
-    files, output,
-    tell::{self, WAITS},
+    ask::Asker,
+    courier, files, output, reference, secrets,
+    tell::{self, Keys, WAITS},
 };
+
+/// Told to the server.
+pub(crate) const APP: &str = concat!("observer/", env!("CARGO_PKG_VERSION"));
 
 /// What a command did.
 pub(crate) struct Done {
@@ -42,7 +46,7 @@ impl From<Error> for Failure {
     }
 }
 
-fn refused(code: Code, message: impl Into<String>) -> Failure {
+pub(crate) fn refused(code: Code, message: impl Into<String>) -> Failure {
     Error::Refused {
         code,
         message: message.into(),
@@ -59,10 +63,41 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
         ca_file: cli.ca_file,
         ..HttpOptions::default()
     };
+    let asker = Asker::new(cli.passphrase_file);
+    let command = match cli.command {
+        Command::Passphrase(change) => return secrets::passphrase(&folder, change, &asker),
+        Command::BeginAnew { yes } => return secrets::begin_anew(&folder, yes, &asker).await,
+        Command::Wipe { yes } => return secrets::wipe(&folder, yes, &asker).await,
+        Command::Pack {
+            output,
+            all,
+            without_keys,
+        } => {
+            let options = PackOptions { all };
+            return courier::pack(&folder, &output, options, without_keys, &asker).await;
+        }
+        other => other,
+    };
     let transport = HttpTransport::new(&options)
         .map_err(|message| refused(Code::ConfigurationInvalid, message))?;
-    let app = concat!("observer/", env!("CARGO_PKG_VERSION"));
-    let Home { client, salvage } = home::open(&folder, Box::new(transport), app).await?;
+    if let Command::Deliver {
+        bundle,
+        server,
+        patience,
+    } = command
+    {
+        let origin = match server {
+            Some(server) => server,
+            None => courier::own_server(&folder, &asker).await?,
+        };
+        let (patience, bars) = (
+            Duration::from_secs(patience.into()),
+            files::Bars::new(!cli.json),
+        );
+        return courier::deliver(&bundle, &origin, &transport, patience, &bars).await;
+    }
+    let opened = home::open_with(&folder, Box::new(transport), APP, &asker).await?;
+    let Home { client, salvage } = opened;
     if let Some(salvage) = salvage.filter(|_| !cli.json) {
         output::err(&format!(
             "observer: the journal's file was damaged. It is kept as {}; {} entries were carried over.",
@@ -70,16 +105,25 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
             salvage.rows
         ));
     }
-    match cli.command {
+    match command {
+        Command::Passphrase(_)
+        | Command::BeginAnew { .. }
+        | Command::Wipe { .. }
+        | Command::Deliver { .. }
+        | Command::Pack { .. } => Err(refused(Code::Usage, "this command was done before")),
         Command::Enrol { url } => {
             let url = words("link", url)?;
             Ok(tell::enrolled(&client.enrol(&url).await?))
         }
         Command::File {
             category,
+            unlisted_category,
             details,
             text,
         } => {
+            let station = details.station.as_deref();
+            let notes =
+                reference::check(&client, Some(&category), unlisted_category, station).await?;
             let new = NewReport {
                 category,
                 severity: details.severity,
@@ -88,14 +132,18 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
                 place: details.place.place(),
                 observed_at: details.at,
             };
-            Ok(tell::filed(client.file(new).await?, "Filed"))
+            let done = tell::filed(client.file(new).await?, "Filed");
+            Ok(reference::noted(done, &notes))
         }
         Command::Amend {
             report,
             category,
+            unlisted_category,
             details,
             text,
         } => {
+            let (named, station) = (category.as_deref(), details.station.as_deref());
+            let notes = reference::check(&client, named, unlisted_category, station).await?;
             let fields = ReportFields {
                 category,
                 severity: details.severity,
@@ -105,7 +153,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
                 observed_at: details.at.into(),
             };
             let report = find(&client, &report).await?;
-            Ok(tell::filed(client.amend(report, fields).await?, "Amended"))
+            let done = tell::filed(client.amend(report, fields).await?, "Amended");
+            Ok(reference::noted(done, &notes))
         }
         Command::Withdraw { report, reason } => {
             let reason = words("reason", reason)?;
@@ -125,6 +174,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
             left,
             place,
         } => {
+            let notes = reference::check(&client, None, false, Some(&station)).await?;
             let event = if left { Move::Left } else { Move::Arrived };
             let done = client
                 .check_in(NewCheckIn {
@@ -133,10 +183,11 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
                     place: place.place(),
                 })
                 .await?;
-            Ok(Done {
+            let done = Done {
                 json: json!({"check_in": done.report, "entry": done.entry}),
                 words: format!("Noted; {WAITS}\n"),
-            })
+            };
+            Ok(reference::noted(done, &notes))
         }
         Command::Attach {
             report,
@@ -173,9 +224,25 @@ pub(crate) async fn run(cli: Cli) -> Result<Done, Failure> {
                 words: tell::shown(&report),
             })
         }
+        Command::Messages { unread, peek } => {
+            let mut messages = client.messages().await?;
+            messages.retain(|message| !(unread && message.read));
+            if !peek {
+                let read: Vec<_> = messages.iter().map(|message| message.entry).collect();
+                client.mark_read(&read).await?;
+            }
+            Ok(tell::messages(&messages))
+        }
+        Command::Stations { search } => reference::stations(&client, search.as_deref()).await,
+        Command::Categories { lang } => reference::categories(&client, &lang).await,
         Command::Status => {
             let (overview, aside) = (client.status().await?, home::kept_aside(&folder));
-            Ok(tell::stood(&overview, &aside))
+            let keys = Keys {
+                lock: home::lock(&folder)?,
+                mission_copy: home::has_mission_copy(&folder),
+                homes_aside: home::moved_aside(&folder),
+            };
+            Ok(tell::stood(&overview, &aside, &keys))
         }
         Command::Sync { patience, no_files } => {
             let bars = files::Bars::new(!cli.json);

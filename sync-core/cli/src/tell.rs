@@ -5,8 +5,8 @@ use std::{fmt::Write as _, path::PathBuf};
 use indicatif::HumanBytes;
 use serde_json::json;
 use sync_core::client::{
-    Enrolment, FileStatus, Filed, KeepEvidence, Overview, Report, ReportFile, SendFiles, Settings,
-    SyncReport,
+    Enrolment, FileStatus, Filed, KeepEvidence, Message, Overview, Report, ReportFile, SendFiles,
+    Settings, SyncReport, lock::Lock,
 };
 
 use crate::run::Done;
@@ -178,7 +178,53 @@ pub(crate) fn shown(report: &Report) -> String {
     out
 }
 
-pub(crate) fn stood(overview: &Overview, aside: &[PathBuf]) -> Done {
+pub(crate) fn messages(messages: &[Message]) -> Done {
+    let mut words = String::new();
+    for message in messages {
+        let mark = match (message.urgent, message.read) {
+            (true, false) => "URGENT, NEW ",
+            (true, true) => "URGENT ",
+            (false, false) => "NEW ",
+            (false, true) => "",
+        };
+        let title = message.title.as_deref().unwrap_or_default();
+        let sent = message.sent_at.as_deref().unwrap_or_default();
+        let text = message.text.as_deref().unwrap_or("(withheld)");
+        let _ = writeln!(
+            words,
+            "{mark}{} {}\n{}\n",
+            printable(sent),
+            printable(title),
+            printable(text)
+        );
+    }
+    if messages.is_empty() {
+        words.push_str("No messages.\n");
+    }
+    Done {
+        json: json!(messages),
+        words,
+    }
+}
+
+/// How the keys of a home stand.
+pub(crate) struct Keys {
+    pub(crate) lock: Option<Lock>,
+    pub(crate) mission_copy: bool,
+    pub(crate) homes_aside: Vec<PathBuf>,
+}
+
+impl Keys {
+    fn locked_by(&self) -> &'static str {
+        match self.lock {
+            None => "nothing",
+            Some(Lock::Passphrase { .. }) => "passphrase",
+            Some(Lock::SecretService { .. }) => "secret_service",
+        }
+    }
+}
+
+pub(crate) fn stood(overview: &Overview, aside: &[PathBuf], keys: &Keys) -> Done {
     let mut value = json!(overview);
     value["enrolled"] = json!(
         overview
@@ -187,6 +233,9 @@ pub(crate) fn stood(overview: &Overview, aside: &[PathBuf]) -> Done {
             .is_some_and(|enrolment| enrolment.enrolled)
     );
     value["moved_aside"] = json!(aside);
+    value["locked_by"] = json!(keys.locked_by());
+    value["mission_copy"] = json!(keys.mission_copy);
+    value["homes_aside"] = json!(keys.homes_aside);
     let mut words = match &overview.enrolment {
         None => "Not enrolled yet; use `observer enrol LINK`.\n".to_owned(),
         Some(enrolment) => match (&enrolment.mission_name, enrolment.refused) {
@@ -225,12 +274,44 @@ pub(crate) fn stood(overview: &Overview, aside: &[PathBuf]) -> Done {
             HumanBytes(overview.files.bytes_here)
         );
     }
+    if overview.messages > 0 {
+        let _ = writeln!(
+            words,
+            "{} messages, {} not read yet; `observer messages` shows them.",
+            overview.messages, overview.messages_unread
+        );
+    }
+    for one in &overview.reference {
+        let _ = writeln!(
+            words,
+            "{} {} are on this device (version {}).",
+            one.lines, one.register, one.version
+        );
+    }
     if overview.unreadable > 0 {
         let _ = writeln!(
             words,
             "{} entries cannot be opened; they are kept.",
             overview.unreadable
         );
+    }
+    let _ = writeln!(
+        words,
+        "{}",
+        match keys.lock {
+            None =>
+                "The keys are not locked: whoever copies this home can read it (`observer passphrase set`).",
+            Some(Lock::Passphrase { .. }) => "The keys are locked with a passphrase.",
+            Some(Lock::SecretService { .. }) =>
+                "The keys are locked by the desktop's secret service.",
+        }
+    );
+    let enrolled = overview.enrolment.as_ref().is_some_and(|one| one.enrolled);
+    if enrolled && !keys.mission_copy {
+        words += "If the keys are lost, nobody can open what is here: the copy for the mission could not be written.\n";
+    }
+    for path in &keys.homes_aside {
+        let _ = writeln!(words, "An earlier home is kept as {}.", path.display());
     }
     for path in aside {
         let _ = writeln!(words, "A damaged journal is kept as {}.", path.display());
@@ -265,6 +346,16 @@ pub(crate) fn synced(report: &SyncReport) -> String {
             report.files_delivered, report.files_pending
         );
     }
+    if report.messages > 0 {
+        let _ = writeln!(
+            out,
+            "{} new messages; `observer messages` shows them.",
+            report.messages
+        );
+    }
+    if report.reference > 0 {
+        out.push_str("Stations or categories were brought up to date.\n");
+    }
     if let Some(code) = report.files_stopped {
         let _ = writeln!(out, "Files could not be sent for now: {}", code.title());
     }
@@ -275,7 +366,7 @@ pub(crate) fn synced(report: &SyncReport) -> String {
 }
 
 /// Control characters could play tricks with a terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| {
             if c.is_control() && c != '\n' {

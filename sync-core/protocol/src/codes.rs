@@ -123,7 +123,14 @@ codes! {
     DataFolderInvalid "data_folder_invalid" Problem 400 "The data folder is missing, damaged or not initialised.";
     AlreadyExists "already_exists" Problem 409 "It exists already.";
     ServerRunning "server_running" Problem 409 "A server is running on this data; stop it first.";
+    BundleInvalid "bundle_invalid" Problem 400 "The bundle is cut off, damaged or of a form that cannot be read; nothing of it was imported.";
+    BundleWrongKey "bundle_wrong_key" Problem 400 "The bundle is sealed to another key than those at hand.";
+    BundleWrongMission "bundle_wrong_mission" Problem 409 "The bundle, or this part of it, belongs to another mission than its key.";
+    BundleUnknown "bundle_unknown" Problem 404 "No such bundle waits here.";
+    BundlesFull "bundles_full" Problem 507 "There is no room for more bundles until those that wait are imported.";
     BackupInvalid "backup_invalid" Problem 400 "The backup is incomplete, damaged or sealed to another key; nothing was changed.";
+    BackupRunning "backup_running" Problem 409 "Another backup is being written into the same folder; wait for its end.";
+    EvidenceLost "evidence_lost" Problem 500 "Everything else was done, but some files of evidence are missing or damaged; they are named.";
     Overloaded "overloaded" Problem 503 "The server is busy; try again after the time it names.";
     DatabaseUnavailable "database_unavailable" Problem 503 "The database cannot be reached or is full; nothing was changed.";
     Internal "internal" Problem 500 "An error of the server's own; it has been logged.";
@@ -137,7 +144,14 @@ codes! {
     ReceiptInvalid "receipt_invalid" Problem 409 "The server's receipt does not verify; nothing is marked as delivered.";
     StoreDamaged "store_damaged" Problem 500 "The journal's file is damaged; it was moved aside and kept.";
     StoreFailed "store_failed" Problem 500 "The device could not write; nothing was filed.";
+    CategoryUnknown "category_unknown" Problem 400 "The category is not in the mission's list on this device; nothing was filed.";
     QuestionNone "question_none" Problem 409 "There is no open question on this report.";
+    PassphraseNeeded "passphrase_needed" Problem 401 "The keys of this home are locked; give the passphrase.";
+    PassphraseWrong "passphrase_wrong" Problem 401 "The passphrase is wrong; nothing was changed.";
+    SecretServiceFailed "secret_service_failed" Problem 503 "The desktop's secret service cannot be reached, or does not hold the key.";
+    KeysLost "keys_lost" Problem 409 "The keys of this home are missing; nothing was changed, and it can still be packed for the mission.";
+    WipeUnfinished "wipe_unfinished" Problem 409 "A wipe was begun here: the keys are destroyed; wipe once more to finish it.";
+    NotConfirmed "not_confirmed" Problem 400 "It was not confirmed; nothing was changed.";
     // entries that the ledger keeps apart until a coordinator decides
     RevokedDevice "revoked_device" Quarantine 200 "The device or its accreditation was revoked before the entry arrived.";
     Unreadable "unreadable" Quarantine 200 "Signed by an enrolled key, but payload or disclosures cannot be read.";

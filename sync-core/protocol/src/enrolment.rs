@@ -122,6 +122,9 @@ pub struct Response {
     /// lose it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<WireEntry>,
+    /// That entry's ledger number: told with it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
 }
 
 impl Proof {

@@ -6,6 +6,7 @@ use crate::{
     codes::Code,
     entry::{At, Seen, WireEntry},
     ids::{EntryHash, EpochId, JournalId},
+    reference::{Holding, Offer},
 };
 
 /// What a phone says of one of its journals.
@@ -53,13 +54,17 @@ pub struct Request {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<String>,
     /// Entries that the server signed in a history that ended, handed back: the
-    /// device's enrolment and decisions.
+    /// device's enrolment, decisions and messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<WireEntry>))]
     pub returned: Vec<WireEntry>,
     /// The numbers that entries of this exchange had in a history that ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<Former>,
+    /// The registers that the phone wants to have, with what it has of each. With
+    /// a token alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reference: Vec<Holding>,
 }
 
 /// The number that an entry had in a history that ended, as the phone knows it.
@@ -122,7 +127,7 @@ pub struct Outcome {
     pub fork: bool,
 }
 
-/// Something for the phone: a signed decision on one of its reports.
+/// Something for the phone: a signed decision on one of its reports, or a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Item {
@@ -179,6 +184,9 @@ pub struct Response {
     /// The ledger does not hold what `seen` says: send the receipt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub receipt_wanted: bool,
+    /// The newest snapshots of the registers that the request asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reference: Vec<Offer>,
 }
 
 /// What a request is about, so that a server that cannot serve all can choose

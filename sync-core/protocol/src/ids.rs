@@ -93,6 +93,8 @@ hash_id! {
     EntryHash;
     /// SHA-256 of a file: the name of a piece of evidence.
     FileHash;
+    /// SHA-256 of a snapshot's text: the name of a version of reference data.
+    ReferenceHash;
 }
 
 /// A text that is not 32 bytes in base64url.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`entry`] | signed entries (SD-JWT, RFC 9901): building, parsing, verifying, reading |
 //! | [`exchange`], [`arrange`] | the messages of `POST /v1/exchange`, and the order of what is handed back |
+//! | [`reference`] | stations and categories: snapshots, and what leads from one to the next |
 //! | [`receipt`] | the server's signed statement that it holds entries |
 //! | [`enrolment`], [`assertion`] | binding a device key, and asking for a token with it |
 //! | [`ledger`] | the hash chain over a mission's entries |
@@ -17,6 +18,7 @@
 
 pub mod arrange;
 pub mod assertion;
+pub mod bundle;
 pub mod codes;
 pub mod encoding;
 pub mod enrolment;
@@ -30,6 +32,7 @@ pub mod limits;
 pub mod planted;
 pub mod problem;
 pub mod receipt;
+pub mod reference;
 
 /// The version of the exchange that this crate speaks.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -21,6 +21,9 @@ pub const DISCLOSURES: usize = 64;
 pub const TOKEN_BYTES: usize = 4 * 1024;
 /// Seconds for which a device's assertion may be valid.
 pub const ASSERTION_SECONDS: i64 = 300;
+/// Seconds that a phone waits at most because an answer asked for it, and as many
+/// again over which it may be told to spread itself.
+pub const WAIT_SECONDS: u32 = 3_600;
 /// Items of one answer; `more` says that others wait.
 pub const EXCHANGE_ITEMS: usize = 200;
 /// Bytes of one file of evidence.
@@ -29,3 +32,13 @@ pub const EVIDENCE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 pub const PREVIEW_BYTES: u64 = 64 * 1024;
 /// Bytes of one request that carries a part of a file; larger ones are taken up to here.
 pub const CHUNK_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of a snapshot's text.
+pub const REFERENCE_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of the lines in all deltas of one answer; longer ones are fetched apart.
+pub const REFERENCE_INLINE_BYTES: usize = 64 * 1024;
+/// Registers that one exchange asks for.
+pub const REFERENCE_REGISTERS: usize = 8;
+/// Unicode scalar values of a message's title.
+pub const TITLE_CHARS: usize = 200;
+/// Codes that the audience of one message names.
+pub const AUDIENCE_CODES: usize = 200;

@@ -8,6 +8,9 @@ use crate::codes::Code;
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// The header that repeats a problem's code: an answer to `HEAD` has no body.
+pub const CODE_HEADER: &str = "scrutineer-code";
+
 /// An error answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

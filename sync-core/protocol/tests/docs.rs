@@ -130,7 +130,10 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("enrolment-request", json!(messages::enrolment_request())),
         ("enrolment-response", json!(messages::enrolment_response())),
         ("assertion", json!(messages::assertion())),
+        ("reference-delta", messages::difference()),
         ("problem", json!(stale)),
+        ("bundle-request", json!(messages::bundle_request())),
+        ("bundle-state", json!(messages::bundle_state())),
     ]
 }
 
@@ -207,6 +210,11 @@ fn protocol_md_limits() {
         ("EXCHANGE_ITEMS", limits::EXCHANGE_ITEMS),
         ("REQUEST_BYTES", limits::REQUEST_BYTES),
         ("TOKEN_BYTES", limits::TOKEN_BYTES),
+        ("TITLE_CHARS", limits::TITLE_CHARS),
+        ("AUDIENCE_CODES", limits::AUDIENCE_CODES),
+        ("REFERENCE_BYTES", limits::REFERENCE_BYTES),
+        ("REFERENCE_INLINE_BYTES", limits::REFERENCE_INLINE_BYTES),
+        ("REFERENCE_REGISTERS", limits::REFERENCE_REGISTERS),
         (
             "ASSERTION_SECONDS",
             usize::try_from(limits::ASSERTION_SECONDS).expect("positive"),

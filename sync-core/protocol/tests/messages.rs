@@ -11,7 +11,10 @@ use protocol::{
     jose::Signer as _,
     ledger,
     receipt::{Head, Held, Receipt},
+    reference::{Category, Holding, Offer, Register, Snapshot, Station},
 };
+use serde::Serialize;
+use serde_json::json;
 
 use crate::samples::{key, mission, sample, uuid};
 
@@ -43,6 +46,16 @@ pub(crate) fn request() -> Request {
         receipt: None,
         returned: vec![],
         former: vec![],
+        reference: vec![
+            Holding {
+                register: "categories".into(),
+                sha256: None,
+            },
+            Holding {
+                register: "stations".into(),
+                sha256: Some(Snapshot::name(&stations(false).text())),
+            },
+        ],
     }
 }
 
@@ -61,6 +74,7 @@ pub(crate) fn recovery_request() -> Request {
         receipt: Some(receipt().sign(&key("server")).expect("signs")),
         returned: vec![decision.withhold(|name| name != "reason").to_wire()],
         former: vec![former(entry.hash(), 1), former(decision.hash(), 12)],
+        reference: vec![],
         ..request()
     }
 }
@@ -161,6 +175,17 @@ pub(crate) fn response() -> Response {
         },
         token: Some(Code::TokenExpired),
         receipt_wanted: true,
+        reference: vec![
+            Offer {
+                register: Register::Categories,
+                version: 1,
+                sha256: Snapshot::name(&categories().text()),
+                bytes: categories().text().len() as u64,
+                delta: Some(categories().since(&Snapshot::empty(Register::Categories), None)),
+                from: None,
+            },
+            offer(&stations(false), &stations(true)),
+        ],
     }
 }
 
@@ -174,6 +199,7 @@ pub(crate) fn empty_response() -> Response {
         directives: Directives::default(),
         token: None,
         receipt_wanted: false,
+        reference: vec![],
         ..response()
     }
 }
@@ -218,6 +244,7 @@ pub(crate) fn enrolment_response() -> enrolment::Response {
         epoch: EpochId(uuid("epoch")),
         server_time: "2024-02-06T05:00:00.000000Z".into(),
         entry: Some(sample("enrol").entry.to_wire()),
+        number: Some(11),
     }
 }
 
@@ -230,5 +257,86 @@ pub(crate) fn assertion() -> Assertion {
         iat: 1_707_293_401,
         exp: 1_707_293_701,
         jti: b64([7_u8; 16]),
+    }
+}
+
+fn snapshot<T: Serialize>(register: Register, lines: &[(&str, T)]) -> Snapshot {
+    let line = |(code, line): &(&str, T)| {
+        let text = serde_json::to_string(line).expect("JSON");
+        ((*code).to_owned(), text)
+    };
+    Snapshot::of(register, lines.iter().map(line).collect())
+}
+
+/// Two versions of a register: in the second, one station has another name.
+pub(crate) fn stations(later: bool) -> Snapshot {
+    let station = |code: &str, name: &str, lat, lon| Station {
+        code: code.into(),
+        constituency: Some("8".into()),
+        constituency_name: Some("Binəqədi".into()),
+        lat,
+        lon,
+        name: name.into(),
+        registered_voters: Some(812),
+        ..Station::default()
+    };
+    let name = if later { "Məktəb 12" } else { "Məktəb 11" };
+    snapshot(
+        Register::Stations,
+        &[
+            ("8-1", station("8-1", "Məktəb 7", Some(40.46), Some(49.82))),
+            ("8-2", station("8-2", name, None, None)),
+        ],
+    )
+}
+
+pub(crate) fn categories() -> Snapshot {
+    let category = Category {
+        code: "ballot_stuffing".into(),
+        definition: "Several ballots put into a box at once.".into(),
+        labels: [
+            ("az", "Bülletenlərin topa halında atılması"),
+            ("en", "Ballot stuffing"),
+        ]
+        .map(|(language, label)| (language.to_owned(), label.to_owned()))
+        .into(),
+        severity: Some("critical".into()),
+        stage: "voting".into(),
+    };
+    snapshot(Register::Categories, &[("ballot_stuffing", category)])
+}
+
+fn offer(from: &Snapshot, to: &Snapshot) -> Offer {
+    let name = Snapshot::name(&from.text());
+    Offer {
+        register: to.register(),
+        version: 2,
+        sha256: Snapshot::name(&to.text()),
+        bytes: to.text().len() as u64,
+        delta: Some(to.since(from, Some(name))),
+        from: None,
+    }
+}
+
+/// The difference alone, as it is fetched with `?from=`.
+pub(crate) fn difference() -> serde_json::Value {
+    json!(offer(&stations(false), &stations(true)).delta)
+}
+
+/// A courier asks where a bundle stands.
+pub(crate) fn bundle_request() -> protocol::bundle::Request {
+    protocol::bundle::Request {
+        bundle: protocol::ids::FileHash([0x42; 32]),
+        size: 1_048_576,
+    }
+}
+
+/// Half of it has come.
+pub(crate) fn bundle_state() -> protocol::bundle::State {
+    protocol::bundle::State {
+        bundle: protocol::ids::FileHash([0x42; 32]),
+        offset: 524_288,
+        state: protocol::bundle::Standing::Receiving,
+        code: None,
     }
 }

@@ -8,6 +8,7 @@ use protocol::{
     },
     ids::{EntryHash, FileHash, JournalId, MissionId, SubjectId, UserId},
     jose::{Signer, SoftwareKey},
+    reference::Snapshot,
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -71,7 +72,48 @@ pub(crate) fn samples() -> Vec<Sample> {
         journal(key, &mut out);
     }
     decisions(&mut out);
+    with_reference(&mut out);
     out
+}
+
+/// A report that names the snapshots which it was written against.
+fn with_reference(out: &mut Vec<Sample>) {
+    let fields = ReportFields {
+        category: Some("ballot_stuffing".into()),
+        station: Patch::Set("8-2".into()),
+        ..ReportFields::default()
+    };
+    let (mut clear, disclosed) = fields.to_body();
+    let names = json!({
+        "categories": Snapshot::name(&crate::messages::categories().text()),
+        "stations": Snapshot::name(&crate::messages::stations(false).text()),
+    });
+    clear.insert("reference".into(), names);
+    let draft = Draft {
+        mission: mission(),
+        subject: SubjectId(uuid("report with reference")),
+        kind: Kind::File,
+        base: None,
+        link: Link::Journal {
+            journal: JournalId(uuid("journal with reference")),
+            seq: 1,
+            prev: None,
+            seen: None,
+        },
+        at: At {
+            wall: "2024-02-07T11:51:07.250+04:00".into(),
+            uptime: None,
+            boot: None,
+        },
+        clear,
+        disclosed,
+    };
+    out.push(sign(
+        "file-with-reference".into(),
+        "device-eddsa",
+        protocol::entry::DEVICE_TYP,
+        draft,
+    ));
 }
 
 pub(crate) fn sample(name: &str) -> Sample {
@@ -318,12 +360,20 @@ fn decisions(out: &mut Vec<Sample>) {
             json!({"requested_by": requester, "approved_by": approver}),
             json!({"reason": "Names a witness."}),
         ),
+        (
+            "message",
+            Kind::Message,
+            SubjectId(uuid("message")),
+            None,
+            json!({"audience": {"constituencies": ["8"], "institutions": ["Civic Watch"]}, "urgent": true}),
+            json!({"title": "Counting", "text": "Stay in the room until the protocol is signed."}),
+        ),
     ];
     for (name, kind, subject, base, clear, disclosed) in acts {
         let Value::Object(clear) = clear else {
             unreachable!("written above as an object")
         };
-        let disclosed = ["reason", "question"]
+        let disclosed = ["reason", "question", "title", "text"]
             .into_iter()
             .filter_map(|member| disclosed.get(member).map(|value| (member, value.clone())))
             .collect();

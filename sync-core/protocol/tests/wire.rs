@@ -71,6 +71,7 @@ fn exchange_request_with_no_options() {
         receipt: None,
         returned: Vec::new(),
         former: Vec::new(),
+        reference: Vec::new(),
     };
     insta::assert_json_snapshot!(request);
 }

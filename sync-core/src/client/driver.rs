@@ -21,7 +21,7 @@ use crate::{
     },
     seal::Place,
     store::{Batch, CURRENT_JOURNAL, Record, Space},
-    transport::{tus, wire},
+    transport::{reference, tus, wire},
 };
 
 /// How a sync is done.
@@ -64,7 +64,7 @@ impl Client {
         })
     }
 
-    fn unseal<T: DeserializeOwned>(&self, record: &Record) -> Option<T> {
+    pub(super) fn unseal<T: DeserializeOwned>(&self, record: &Record) -> Option<T> {
         let plain = self.data_key.open(
             &Place::Record(record.space, record.key.clone()),
             &record.sealed,
@@ -166,6 +166,7 @@ impl Client {
                 Some((EntryHash(hash), self.unseal(record)?))
             })
             .collect();
+        let references = self.references().await?;
         let (current_journal, sync) = (self.current_journal().await?, self.sync_state().await?);
         let receipt = match &sync.seen_receipt {
             Some(name) => self.store.record(Space::Receipt, &name.0).await?,
@@ -183,6 +184,7 @@ impl Client {
             send_files: settings.files == SendFiles::Always && !options.no_files,
             drop_bytes: settings.keep_evidence == KeepEvidence::UntilDurable,
             items,
+            references,
             receipt,
             current_journal,
             sync,
@@ -213,6 +215,14 @@ impl Client {
                     let key = shelf::record_key(&self.data_key, &upload.file);
                     self.record(Space::Upload, &*key, &upload)?
                 }
+                Change::Reference(kept) => {
+                    self.record(Space::Reference, kept.register.name().as_bytes(), &kept)?
+                }
+                Change::Wanted(register, wanted) => self.record(
+                    Space::Reference,
+                    &super::reference::part_key(register),
+                    &wanted,
+                )?,
                 Change::Receipt(compact) => {
                     self.record(Space::Receipt, &Receipt::name(&compact).0, &compact)?
                 }
@@ -298,6 +308,11 @@ impl Client {
                             Event::Chunk(tus::read_chunk(self.transport.send(call).await))
                         }
                     },
+                    Command::FetchReference { fetch, token } => {
+                        let call = reference::fetch(&origin, &fetch, &token);
+                        let answer = self.transport.send(call).await;
+                        Event::Reference(reference::read_part(&fetch, answer))
+                    }
                     Command::VerifyFile(file) => {
                         Event::Verified(self.shelf().is_whole(&file).await.unwrap_or(false))
                     }

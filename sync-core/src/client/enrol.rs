@@ -1,6 +1,7 @@
 //! Enrolment, and the copy of it that the vault keeps.
 
 use protocol::{codes::Code, enrolment::Invitation};
+use sealed::rescue::Owner;
 
 use super::{Client, Enrolment, SyncOptions, not_enrolled, server_error};
 use crate::{
@@ -112,7 +113,21 @@ impl Client {
             self.data_key
                 .seal(&Place::Anchor, plain.as_bytes(), self.environment.as_ref())?;
         self.vault
-            .set_anchor(&[sealed.nonce, sealed.bytes].concat())
+            .set_anchor(&[sealed.nonce, sealed.bytes].concat())?;
+        self.keep_for_mission(identity)
+    }
+
+    /// Lets the mission open what is here if the keys are lost: once enrolled,
+    /// since only then is its key known.
+    pub(super) fn keep_for_mission(&self, identity: &Identity) -> Result<(), Error> {
+        let Some(response) = &identity.enrolled else {
+            return Ok(());
+        };
+        let owner = Owner {
+            mission: response.mission.id,
+            device: response.device,
+        };
+        self.vault.keep_for_mission(&response.sealing_key, &owner)
     }
 
     pub(super) fn read_anchor(&self) -> Result<Option<Identity>, Error> {

@@ -8,6 +8,9 @@ mod attach;
 mod driver;
 mod enrol;
 pub mod home;
+mod messages;
+mod pack;
+mod reference;
 mod settings;
 mod types;
 mod vault;
@@ -16,6 +19,7 @@ use std::{cell::RefCell, rc::Rc};
 
 pub use attach::{Attached, NewFile};
 pub use driver::{FileProgress, SyncOptions};
+pub use pack::{PackOptions, Packed};
 use protocol::{
     codes::Code,
     entry::{Kind, ReportFields},
@@ -23,14 +27,16 @@ use protocol::{
     jose::Signer,
     planted::{Fault, is as planted},
 };
+pub use reference::{Known, ReferenceOverview};
 pub use settings::{KeepEvidence, SendFiles, Settings};
 pub use types::{Enrolment, Filed, FilesOverview, Overview, SyncError};
-pub use vault::{KeyFile, Vault};
+pub use vault::{Vault, file::KeyFile, lock, rescue};
 
 pub use crate::{
     engine::SyncReport,
     journal::{
         files::{FileStatus, ReportFile},
+        message::Message,
         report::{Decision, Question, Report, Step},
         status::Status,
         write::{NewCheckIn, NewReport},
@@ -118,6 +124,9 @@ impl Client {
             if client.read_anchor()?.as_ref() != Some(&identity) {
                 client.keep_anchor(&identity)?;
             }
+            // A home of an earlier version has none. It must open all the same when there
+            // is no room for it: `status` tells, and the next start tries again.
+            let _ = client.keep_for_mission(&identity);
         } else {
             let sealed = client.store.record(Space::State, keys::IDENTITY).await?;
             if let Some(identity) = client.read_anchor()? {
@@ -139,7 +148,9 @@ impl Client {
     /// [`Code::NotEnrolled`], a value outside its limits, [`Code::StoreFailed`].
     pub async fn file(&self, new: NewReport) -> Result<Filed, Error> {
         let report = SubjectId(host::uuid(self.environment.as_ref()));
-        let act = Act::file(new, report)?;
+        let names = self.reference_names(true, new.station.is_some()).await?;
+        let mut act = Act::file(new, report)?;
+        act.written_against(&names);
         self.append(|_| Ok(act.clone())).await
     }
 
@@ -149,7 +160,14 @@ impl Client {
     /// Those of [`Self::file`]; [`Code::ReportUnknown`], or
     /// [`Code::TransitionNotAllowed`] if it was withdrawn.
     pub async fn amend(&self, report: SubjectId, fields: ReportFields) -> Result<Filed, Error> {
-        self.append(|book| Act::amend(book, report, &fields)).await
+        let (category, station) = (fields.category.is_some(), fields.station.set().is_some());
+        let names = self.reference_names(category, station).await?;
+        self.append(|book| {
+            let mut act = Act::amend(book, report, &fields)?;
+            act.written_against(&names);
+            Ok(act)
+        })
+        .await
     }
 
     /// Takes a report back.
@@ -231,11 +249,17 @@ impl Client {
         let settings = self.settings().await?;
         let (deliveries, sync) = (self.deliveries().await?, self.sync_state().await?);
         let enrolment = self.enrolment().await?;
+        let reference = self.reference().await?;
+        let messages = self.messages().await?;
+        let unread = messages.iter().filter(|message| !message.read).count();
         let book = self.book.borrow();
         Ok(Overview {
             enrolment,
             reports,
             files,
+            messages: messages.len(),
+            messages_unread: unread,
+            reference,
             settings,
             entries: book.entries().len() + book.unreadable(),
             pending: book

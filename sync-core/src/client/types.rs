@@ -8,7 +8,7 @@ use protocol::{
 };
 use serde::Serialize;
 
-use super::Settings;
+use super::{ReferenceOverview, Settings};
 use crate::{
     engine::SyncReport,
     error::Error,
@@ -55,6 +55,12 @@ pub struct Overview {
     pub reports: BTreeMap<&'static str, usize>,
     /// The files of all reports.
     pub files: FilesOverview,
+    /// Messages that came.
+    pub messages: usize,
+    /// Those that were not read yet.
+    pub messages_unread: usize,
+    /// The registers on this device.
+    pub reference: Vec<ReferenceOverview>,
     /// The observer's settings.
     pub settings: Settings,
     /// Entries in all.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use protocol::{
     codes::Code,
     enrolment,
-    entry::{DECISION_TYP, SdJwt, Seen},
+    entry::{DECISION_TYP, Kind, SdJwt, Seen},
     exchange,
     ids::{EntryHash, JournalId},
     jose::PublicKey,
@@ -122,6 +122,7 @@ impl Engine {
             run.news_read = false;
             // What another history had says nothing.
             run.files = super::FilesRun::default();
+            run.reference = super::ReferenceRun::default();
             // Tells the new history how far the one that ended went.
             run.proof.clone_from(&self.snapshot.receipt);
         } else if response.receipt_wanted && !run.proven {
@@ -136,6 +137,7 @@ impl Engine {
         }
         if !new_epoch {
             self.take_items(&sent, &response, &key, &mut run, &mut changes);
+            self.take_offers(&response, &mut run, &mut changes);
         }
         if !sent.hashes.is_empty() && outcome.processed > 0 {
             run.plan.grow();
@@ -399,7 +401,15 @@ impl Engine {
                 compact: entry.compact().to_owned(),
             };
             let before = self.snapshot.items.insert(entry.hash(), kept.clone());
-            run.report.items += usize::from(before.is_none());
+            let is_message = entry
+                .read()
+                .is_ok_and(|read| read.payload.kind == Kind::Message);
+            let count = if is_message {
+                &mut run.report.messages
+            } else {
+                &mut run.report.items
+            };
+            *count += usize::from(before.is_none());
             changes.push(Change::Item(entry.hash(), kept));
         }
         let sync = &mut self.snapshot.sync;

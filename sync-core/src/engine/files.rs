@@ -212,7 +212,7 @@ impl Engine {
     }
 
     /// A token, or the next step towards one.
-    fn file_token(&mut self, env: &dyn Environment) -> Option<String> {
+    pub(super) fn file_token(&mut self, env: &dyn Environment) -> Option<String> {
         if let Some(token) = self.snapshot.sync.valid_token(env.now()) {
             return Some(token.to_owned());
         }

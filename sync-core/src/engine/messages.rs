@@ -5,12 +5,19 @@ use std::rc::Rc;
 use protocol::{
     codes::Code,
     enrolment, exchange,
-    ids::{EntryHash, FileHash, JournalId},
+    ids::{EntryHash, FileHash, JournalId, ReferenceHash},
+    reference::Register,
 };
 use serde::Serialize;
 
 use super::state::{Identity, SyncState};
-use crate::journal::{Entry, delivery::Delivery, files::Upload, report::KeptItem};
+use crate::journal::{
+    Entry,
+    delivery::Delivery,
+    files::Upload,
+    reference::{Kept, Wanted},
+    report::KeptItem,
+};
 
 /// What the engine wants done, in this order. Each of the requests is answered
 /// by its event; nothing else is wanted before that.
@@ -23,7 +30,7 @@ pub enum Command {
     /// `POST /v1/exchange`; answer with [`Event::Exchange`].
     SendExchange {
         /// The request.
-        request: exchange::Request,
+        request: Box<exchange::Request>,
         /// The bearer token, if one is held.
         token: Option<String>,
     },
@@ -48,6 +55,13 @@ pub enum Command {
         offset: u64,
         /// Its bytes.
         length: u64,
+        /// The bearer token.
+        token: String,
+    },
+    /// `GET /v1/reference/…`, a part of it; answer with [`Event::Reference`].
+    FetchReference {
+        /// Which bytes of what.
+        fetch: Fetch,
         /// The bearer token.
         token: String,
     },
@@ -84,6 +98,40 @@ pub enum Event {
     Unreadable,
     /// Whether the copy that [`Command::VerifyFile`] names is the file.
     Verified(bool),
+    /// The answer to [`Command::FetchReference`].
+    Reference(Result<ReferencePart, Failure>),
+}
+
+/// Which bytes of what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// The register.
+    pub register: Register,
+    /// The snapshot.
+    pub sha256: ReferenceHash,
+    /// Only the way to it, from this one.
+    pub from: Option<ReferenceHash>,
+    /// The first byte.
+    pub offset: u64,
+    /// How many, at most.
+    pub length: u64,
+    /// Names the bytes of which parts have come; empty before the first.
+    pub etag: String,
+}
+
+/// A part of reference data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferencePart {
+    /// Where it begins.
+    pub offset: u64,
+    /// Bytes in all.
+    pub total: u64,
+    /// Names all the bytes of which this is a part.
+    pub etag: String,
+    /// Whether they are gzip.
+    pub gzip: bool,
+    /// The part.
+    pub bytes: Vec<u8>,
 }
 
 /// What the server has of a file.
@@ -153,12 +201,16 @@ pub enum Change {
     CurrentJournal(JournalId),
     /// What became of an entry.
     Delivery(EntryHash, Delivery),
-    /// A decision that came.
+    /// A decision or a message that came.
     Item(EntryHash, KeptItem),
     /// A receipt: its compact JWS.
     Receipt(String),
     /// How a file's upload stands.
     Upload(Upload),
+    /// A version of a register, whole.
+    Reference(Kept),
+    /// What is fetched of a register; nothing any more.
+    Wanted(Register, Option<Box<Wanted>>),
 }
 
 /// What a run did.
@@ -190,8 +242,14 @@ pub struct SyncReport {
     pub returned: usize,
     /// Decisions that came.
     pub items: usize,
-    /// Decisions that came without a good signature and were not believed.
+    /// Decisions and messages that came without a good signature and were not believed.
     pub items_rejected: usize,
+    /// Messages that came.
+    pub messages: usize,
+    /// Registers of which a newer version came, wholly.
+    pub reference: usize,
+    /// Registers of which the server has a newer version that has not come wholly.
+    pub reference_pending: usize,
     /// Whether the device is enrolled now.
     pub enrolled: bool,
     /// Whether a new journal was opened, because another device writes into
@@ -222,6 +280,8 @@ impl SyncReport {
             returned: self.returned + later.returned,
             items: self.items + later.items,
             items_rejected: self.items_rejected + later.items_rejected,
+            messages: self.messages + later.messages,
+            reference: self.reference + later.reference,
             new_journal: self.new_journal || later.new_journal,
             new_epoch: self.new_epoch || later.new_epoch,
             ..later

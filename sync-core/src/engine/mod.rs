@@ -15,6 +15,7 @@ mod failure;
 mod files;
 mod messages;
 mod plan;
+mod reference;
 mod request;
 mod returned;
 mod state;
@@ -29,7 +30,8 @@ use std::{
 };
 
 pub use messages::{
-    Change, ChunkAnswer, Command, Ended, Event, Failure, SyncReport, TokenGrant, UploadState,
+    Change, ChunkAnswer, Command, Ended, Event, Failure, Fetch, ReferencePart, SyncReport,
+    TokenGrant, UploadState,
 };
 use protocol::{
     codes::Code,
@@ -43,6 +45,7 @@ pub use state::{Identity, SyncState, Token, Wait, keys};
 use self::{
     files::{FilesRun, Part},
     plan::Plan,
+    reference::{PartOf, ReferenceRun},
     returned::Returned,
 };
 use crate::{
@@ -51,6 +54,7 @@ use crate::{
         Entry,
         delivery::Deliveries,
         files::{Uploads, critical_subjects},
+        reference::References,
         report::KeptItem,
     },
 };
@@ -76,6 +80,8 @@ pub struct Snapshot {
     pub drop_bytes: bool,
     /// Decisions held already.
     pub items: BTreeMap<EntryHash, KeptItem>,
+    /// Stations and categories, and what is being fetched of them.
+    pub references: References,
     /// The receipt that [`SyncState::seen`] is from.
     pub receipt: Option<String>,
     /// The journal that new entries go to, if one is open.
@@ -122,6 +128,7 @@ struct Run {
     cursor_reset: bool,
     news_read: bool,
     pages: u32,
+    reference: ReferenceRun,
     files: FilesRun,
     /// A receipt to hand in with the next exchange.
     proof: Option<String>,
@@ -139,6 +146,7 @@ enum Waiting {
     Offset(FileHash),
     Chunk(Part),
     Verification(FileHash),
+    Reference(PartOf),
 }
 
 /// An exchange under way.
@@ -224,11 +232,12 @@ impl Engine {
             Event::Chunk(answer) => self.on_chunk(answer, env),
             Event::Unreadable => self.on_unreadable(env),
             Event::Verified(whole) => self.on_verified(whole, env),
+            Event::Reference(answer) => self.on_reference(answer, env),
         }
     }
 
     /// Milliseconds until something is due that needs no asking: the enrolment,
-    /// entries never answered, files. `None` if nothing waits.
+    /// entries never answered, reference data, files. `None` if nothing waits.
     fn due_in(&self, env: &dyn Environment) -> Option<u64> {
         let (sync, now) = (&self.snapshot.sync, env.now());
         if self.snapshot.identity.enrolled.is_none() {
@@ -253,7 +262,7 @@ impl Engine {
             return Some(sync.wait_left(now, false));
         }
         let wait = sync.wait_left(now, false).max(sync.files_wait_left(now));
-        self.files_due().then_some(wait)
+        (self.reference_due() || self.files_due()).then_some(wait)
     }
 
     /// Something was filed during a run: it takes its place in the order.
@@ -286,6 +295,7 @@ impl Engine {
             cursor_reset: false,
             news_read: false,
             pages: PAGES,
+            reference: ReferenceRun::default(),
             files: FilesRun::default(),
             proof: None,
             proven: false,
@@ -339,7 +349,9 @@ impl Engine {
         } else if proves {
             self.send_exchange(Sent::default(), env);
         } else if run.news_read || run.pages == 0 {
-            self.next_file(env);
+            if !self.next_reference(env) {
+                self.next_file(env);
+            }
         } else if token {
             self.send_exchange(
                 Sent {
@@ -374,6 +386,7 @@ impl Engine {
             .iter()
             .filter(|entry| !deliveries.is_delivered(&entry.hash))
             .count();
+        run.report.reference_pending = self.snapshot.references.wanted.len();
         run.report.files_pending = self.files_pending();
         run.report.enrolled = self.snapshot.identity.enrolled.is_some();
         run.report.ended = ended;

@@ -87,10 +87,14 @@ impl Engine {
             receipt: self.run.as_ref().and_then(|run| run.proof.clone()),
             returned,
             former: returned::former(&self.snapshot, &self.returned, &sent.hashes),
+            reference: self.holdings(sent.with_token),
         };
         self.wait_for(
             Waiting::Exchange(sent),
-            Command::SendExchange { request, token },
+            Command::SendExchange {
+                request: Box::new(request),
+                token,
+            },
         );
     }
 

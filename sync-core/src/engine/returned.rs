@@ -1,5 +1,5 @@
 //! What the server signed and may have lost: the device's enrolment and the
-//! decisions on its reports. After the server's history was renewed, it gets them
+//! decisions on its reports, and messages. After the server's history was renewed, it gets them
 //! back, until the new history holds them.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub(super) struct Returned {
     pub(super) wire: WireEntry,
     /// What it was made on.
     base: Option<EntryHash>,
-    /// Its number in the history that ended; an enrolment came without.
+    /// Its number in the history that ended; earlier servers told none of an enrolment.
     number: Option<u64>,
     /// That history.
     epoch: EpochId,
@@ -54,7 +54,7 @@ pub(super) fn find(snapshot: &Snapshot) -> BTreeMap<EntryHash, Returned> {
         let returned = Returned {
             wire: wire.clone(),
             base: None,
-            number: None,
+            number: enrolled.number,
             epoch: enrolled.epoch,
         };
         found.insert(entry.hash(), returned);
@@ -83,7 +83,8 @@ pub(super) fn in_order(
     returned: &BTreeMap<EntryHash, Returned>,
 ) -> Vec<(EntryHash, Option<EntryHash>)> {
     let mut all: Vec<_> = returned.iter().collect();
-    all.sort_by_key(|(_, returned)| returned.number);
+    // An enrolment is made on nothing; its number may be of another history.
+    all.sort_by_key(|(_, returned)| (returned.base.is_some(), returned.number));
     all.into_iter()
         .map(|(hash, returned)| (*hash, returned.base))
         .collect()

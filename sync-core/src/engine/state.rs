@@ -8,12 +8,16 @@ use protocol::{
     entry::Seen,
     ids::{EntryHash, EpochId, MissionId},
     jose::PublicKey,
+    limits,
     planted::{Fault, is as planted},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::host::{self, Environment, Now};
+
+/// Milliseconds that no wait exceeds, whoever wrote it down.
+const WAIT_MOST: u64 = 2 * limits::WAIT_SECONDS as u64 * 1000;
 
 /// Whose device this is: the link, and the server's answer once it came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +116,7 @@ impl Wait {
                 Err(_) => self.millis,
             },
         };
-        self.millis.saturating_sub(elapsed)
+        self.millis.min(WAIT_MOST).saturating_sub(elapsed)
     }
 }
 
@@ -152,6 +156,9 @@ pub struct SyncState {
     /// Bytes of a part of a file: as much as the link carried in some seconds.
     #[serde(default)]
     pub chunk_bytes: Option<u64>,
+    /// Bytes of a part of reference data.
+    #[serde(default)]
+    pub reference_bytes: Option<u64>,
     /// No files on one's own accord before this is over; entries all the same.
     #[serde(default)]
     pub files_wait: Option<Wait>,
@@ -233,20 +240,21 @@ impl SyncState {
     /// Backs off with files alone, at least as long as the server asks.
     pub(super) fn back_off_files(&mut self, seconds: Option<u32>, env: &dyn Environment) {
         let mut wait = jittered(self.files_wait, self.files_failures, env);
-        wait.millis = wait.millis.max(u64::from(seconds.unwrap_or(0)) * 1000);
+        wait.millis = wait.millis.max(capped(seconds.unwrap_or(0)));
         self.files_wait = Some(wait);
         self.files_failures = self.files_failures.saturating_add(1);
     }
 
-    /// Waits as the server asks; never shorter, and spread over what it names.
+    /// Waits as the server asks, within the protocol's limit; never shorter, and
+    /// spread over what it names. Whoever stands between a phone and its server, or
+    /// errs there, cannot silence it for longer.
     pub(super) fn asked_to_wait(
         &mut self,
         seconds: u32,
         spread: u32,
         env: &dyn Environment,
     ) -> u64 {
-        let mut millis =
-            u64::from(seconds) * 1000 + host::between(env, 0, u64::from(spread) * 1000);
+        let mut millis = capped(seconds) + host::between(env, 0, capped(spread));
         if planted(Fault::WaitShortened) {
             millis /= 2;
         }
@@ -256,6 +264,11 @@ impl SyncState {
         });
         millis
     }
+}
+
+/// Milliseconds of what an answer asks for, at most the limit.
+fn capped(seconds: u32) -> u64 {
+    u64::from(seconds.min(limits::WAIT_SECONDS)) * 1000
 }
 
 /// A random wait between the base and three times the last one, within the cap.
@@ -368,6 +381,34 @@ mod tests {
         state.back_off_files(Some(3_600), &env);
         assert_eq!(state.files_wait_left(env.now()), 3_600_000);
         assert_eq!(state.wait_left(env.now(), false), 0);
+    }
+
+    proptest::proptest! {
+        /// Whatever an answer says, and whatever an earlier version wrote down.
+        #[test]
+        fn nobody_silences_a_phone_for_longer_than_the_limit(
+            seconds: u32,
+            spread: u32,
+            files: Option<u32>,
+            written: u64,
+            critical: bool,
+            seed: u8,
+        ) {
+            let env = FakeEnv::new(u64::from(seed));
+            let mut state = SyncState::default();
+            let millis = state.asked_to_wait(seconds, spread, &env);
+            proptest::prop_assert!(millis <= WAIT_MOST);
+            proptest::prop_assert!(millis >= u64::from(seconds.min(limits::WAIT_SECONDS)) * 1000);
+            proptest::prop_assert_eq!(state.wait_left(env.now(), critical), millis);
+            state.back_off_files(files, &env);
+            proptest::prop_assert!(state.files_wait_left(env.now()) <= WAIT_MOST);
+            state.back_off(&env);
+            env.advance(u32::try_from(WAIT_MOST).expect("fits"));
+            proptest::prop_assert_eq!(state.wait_left(env.now(), critical), 0);
+            proptest::prop_assert_eq!(state.files_wait_left(env.now()), 0);
+            let old = Wait { asked: true, ..Wait::new(written, env.now()) };
+            proptest::prop_assert!(old.left(env.now()) <= WAIT_MOST);
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 
 mod crashes;
 mod files;
+mod messages;
 mod outcomes;
 mod reading;
 mod recovery;
+mod reference;
 mod storms;
 mod uploads;
 

@@ -234,14 +234,7 @@ impl Engine {
     /// Parts grow while they are quick, and shrink when they are slow.
     fn fit_chunk(&mut self, part: &Part, now: Now) {
         let bytes = self.chunk_bytes();
-        let took = elapsed(part.began, now);
-        let fitted = if took > CHUNK_MILLIS * 2 {
-            bytes / 2
-        } else if took <= CHUNK_MILLIS / 2 && part.length == bytes {
-            bytes * 2
-        } else {
-            bytes
-        };
+        let fitted = fitted(bytes, elapsed(part.began, now), part.length == bytes);
         self.snapshot.sync.chunk_bytes = Some(fitted.clamp(CHUNK_LEAST, CHUNK_MOST));
     }
 
@@ -335,14 +328,26 @@ impl Engine {
     }
 
     /// What was waited for, if it is of the kind that came.
-    fn heard(&mut self, is: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
+    pub(super) fn heard(&mut self, is: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
         let waiting = &mut self.run.as_mut()?.waiting_for;
         is(waiting).then(|| std::mem::replace(waiting, Waiting::Nothing))
     }
 }
 
+/// How large the next part is to be, after one of this size that took so many
+/// milliseconds; it grows only after a full one.
+pub(super) fn fitted(bytes: u64, took: u64, full: bool) -> u64 {
+    if took > CHUNK_MILLIS * 2 {
+        bytes / 2
+    } else if took <= CHUNK_MILLIS / 2 && full {
+        bytes * 2
+    } else {
+        bytes
+    }
+}
+
 /// Milliseconds between two moments; 0 if the clocks do not tell.
-fn elapsed(from: Now, to: Now) -> u64 {
+pub(super) fn elapsed(from: Now, to: Now) -> u64 {
     match (from.uptime, to.uptime) {
         (Some(then), Some(now)) if from.boot == to.boot => now.saturating_sub(then),
         _ => u64::try_from(to.wall.saturating_sub(from.wall) / 1000).unwrap_or(0),

@@ -13,8 +13,8 @@
 //! here removes the bytes of an announced file but [`shelf::Shelf::drop_bytes`].
 
 pub mod files;
-pub mod format;
 pub mod picture;
 pub mod shelf;
 
 pub use files::{Files, FilesError, Folder, MemoryFiles};
+pub use sealed::file as format;

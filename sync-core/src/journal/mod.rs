@@ -7,6 +7,8 @@
 
 pub mod delivery;
 pub mod files;
+pub mod message;
+pub mod reference;
 pub mod report;
 pub mod status;
 pub mod write;

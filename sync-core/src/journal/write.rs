@@ -1,15 +1,18 @@
 //! Checking and signing new entries. What breaks a limit is told before it is
 //! signed, so that the server has no reason to set it aside.
 
+use std::collections::BTreeMap;
+
 use protocol::{
     codes::Code,
     entry::{
         Attach, BuildError, CheckIn, Draft, Kind, Link, Move, Patch, Place, ReportFields, SdJwt,
         Seen, Severity,
     },
-    ids::{EntryHash, JournalId, MissionId, SubjectId},
+    ids::{EntryHash, JournalId, MissionId, ReferenceHash, SubjectId},
     jose::Signer,
     limits,
+    reference::Register,
 };
 use serde_json::{Map, Value, json};
 
@@ -112,6 +115,13 @@ impl Act {
             clear,
             disclosed,
         })
+    }
+
+    /// Names the snapshots of the registers that it was written against.
+    pub fn written_against(&mut self, names: &BTreeMap<Register, ReferenceHash>) {
+        if !names.is_empty() {
+            self.clear.insert("reference".into(), json!(names));
+        }
     }
 
     /// Takes a report back.

@@ -55,6 +55,10 @@ pub enum Space {
     Receipt = 4,
     /// How a file's upload stands, by the file's sealed name.
     Upload = 5,
+    /// Stations and categories, and what is fetched of them, by the register.
+    Reference = 16,
+    /// That a message was read, by the message's hash.
+    Read = 17,
 }
 
 /// Key in [`Space::State`] of the journal that new entries go to. Salvage

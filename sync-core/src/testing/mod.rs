@@ -1,6 +1,7 @@
 //! A device and a server for tests: everything follows from a seed.
 
 mod evidence;
+pub(crate) mod reference;
 mod server;
 
 use std::{

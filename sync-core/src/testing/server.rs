@@ -19,6 +19,7 @@ use protocol::{
     ledger,
     problem::Problem,
     receipt::{Head, Held, Receipt},
+    reference::Snapshot,
 };
 use serde_json::{Map, json};
 use uuid::Uuid;
@@ -51,6 +52,8 @@ pub(crate) enum Fault {
     Cut(usize),
     /// This status, as tus has it, and nothing else.
     Bare(u16),
+    /// A bit of the reference data flips.
+    Damaged,
 }
 
 /// An outcome, its code, and whether the place is taken twice.
@@ -92,6 +95,18 @@ pub(crate) struct FakeServer {
     pub(crate) enrolment: RefCell<Option<SdJwt>>,
     /// Its database was put back without a word; it finds out by a receipt.
     pub(crate) rolled_back: Cell<bool>,
+    /// The registers' versions, the newest last.
+    pub(crate) reference: RefCell<Vec<Snapshot>>,
+    /// Bytes of a delta that stands in an answer.
+    pub(crate) inline: Cell<usize>,
+    /// Deltas lack a line.
+    pub(crate) false_deltas: Cell<bool>,
+    /// Names how it packs.
+    pub(crate) packing: Cell<u32>,
+    /// Every snapshot that it sends is damaged.
+    pub(crate) damages: Cell<bool>,
+    /// Bytes of reference data that were fetched apart, and arrived.
+    pub(crate) reference_bytes: Cell<u64>,
 }
 
 /// What a test does in the middle of an upload.
@@ -123,6 +138,12 @@ impl FakeServer {
             parts: Cell::new(0),
             enrolment: RefCell::default(),
             rolled_back: Cell::new(false),
+            reference: RefCell::default(),
+            inline: Cell::new(1_000),
+            false_deltas: Cell::new(false),
+            packing: Cell::new(0),
+            damages: Cell::new(false),
+            reference_bytes: Cell::new(0),
         })
     }
 
@@ -211,6 +232,16 @@ impl FakeServer {
             clear,
             disclosed.into_iter().collect(),
         );
+        self.ledger.borrow_mut().push((entry.hash(), entry.clone()));
+        entry.hash()
+    }
+
+    /// A message to everybody.
+    pub(crate) fn tell(&self, text: &str) -> EntryHash {
+        let mut clear = Map::new();
+        clear.insert("audience".into(), json!({}));
+        let subject = SubjectId(Uuid::from_bytes([6; 16]));
+        let entry = self.sign(Kind::Message, subject, clear, vec![("text", json!(text))]);
         self.ledger.borrow_mut().push((entry.hash(), entry.clone()));
         entry.hash()
     }
@@ -327,7 +358,7 @@ impl FakeServer {
             .filter(|(_, (_, entry))| {
                 entry
                     .read()
-                    .is_ok_and(|read| read.payload.kind == Kind::Decide)
+                    .is_ok_and(|read| matches!(read.payload.kind, Kind::Decide | Kind::Message))
             });
         let found: Vec<Item> = decisions
             .map(|(at, (_, entry))| Item {
@@ -362,6 +393,7 @@ impl FakeServer {
             },
             token: None,
             receipt_wanted,
+            reference: self.offers(request, token),
         };
         good(&json!(response))
     }
@@ -426,10 +458,12 @@ impl FakeServer {
             },
             accreditation: "A-17".into(),
             receipt_key: shown.public().to_jwk(),
-            sealing_key: "age1".into(),
+            sealing_key: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".into(),
             epoch: self.epoch.get(),
             server_time: self.time(),
             entry: self.enrolment.borrow().as_ref().map(SdJwt::to_wire),
+            // It is the first that this server signs.
+            number: self.enrolment.borrow().as_ref().map(|_| 1),
         }))
     }
 
@@ -511,6 +545,17 @@ impl Transport for Rc<FakeServer> {
             Some(Fault::Problem(status, code)) => return Ok(problem(status, code)),
             Some(Fault::TooLarge) => return Ok(problem(413, Code::BodyTooLarge)),
             _ => {}
+        }
+        if let Some(path) = path.strip_prefix("/v1/reference/") {
+            let answer = self.read_reference(path, &call, fault);
+            return match fault {
+                Some(Fault::LostAnswer) => lost(true),
+                _ => {
+                    let came = self.reference_bytes.get() + answer.body.len() as u64;
+                    self.reference_bytes.set(came);
+                    Ok(answer)
+                }
+            };
         }
         let packed = call
             .headers

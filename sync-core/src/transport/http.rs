@@ -125,12 +125,13 @@ impl Transport for HttpTransport {
         }
         let client = if local { &self.local } else { &self.client };
         let method = match call.method {
+            Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
             Method::Head => reqwest::Method::HEAD,
             Method::Patch => reqwest::Method::PATCH,
         };
         let mut request = client.request(method, url);
-        if call.method != Method::Head {
+        if !matches!(call.method, Method::Get | Method::Head) {
             request = request.body(call.body);
         }
         for (name, value) in call.headers {
@@ -148,7 +149,10 @@ impl Transport for HttpTransport {
             status: response.status().as_u16(),
             content_type: header(header::CONTENT_TYPE.as_str()),
             content_encoding: header(header::CONTENT_ENCODING.as_str()),
+            code: header(protocol::problem::CODE_HEADER),
             retry_after: header(header::RETRY_AFTER.as_str()),
+            content_range: header(header::CONTENT_RANGE.as_str()),
+            etag: header(header::ETAG.as_str()),
             tus_resumable: header("tus-resumable"),
             upload_offset: header("upload-offset"),
             upload_length: header("upload-length"),

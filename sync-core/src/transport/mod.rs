@@ -1,10 +1,11 @@
 //! HTTP, and nothing of it anywhere else.
 //!
 //! A [`Transport`] makes one call and hands back what came, unjudged: reqwest on
-//! desktops and Android, the platform's own client elsewhere. [`wire`] and [`tus`]
-//! make the calls and tell this server's answers from everybody else's.
+//! desktops and Android, the platform's own client elsewhere. [`wire`],
+//! [`tus`] and [`reference`] make the calls and tell this server's answers from everybody else's.
 
 mod http;
+pub mod reference;
 pub mod tus;
 pub mod wire;
 
@@ -18,6 +19,8 @@ pub use http::{HttpOptions, HttpTransport};
 /// What a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
+    /// `GET`.
+    Get,
     /// `POST`.
     Post,
     /// `HEAD`.
@@ -48,8 +51,14 @@ pub struct Answer {
     pub content_type: String,
     /// `Content-Encoding`.
     pub content_encoding: String,
+    /// `Scrutineer-Code`.
+    pub code: String,
     /// `Retry-After`.
     pub retry_after: String,
+    /// `Content-Range`.
+    pub content_range: String,
+    /// `ETag`.
+    pub etag: String,
     /// `Tus-Resumable`.
     pub tus_resumable: String,
     /// `Upload-Offset`.

@@ -52,7 +52,7 @@ pub fn read_offset(answer: Result<Answer, Unreachable>) -> Result<UploadState, F
     let answer = ours(answer)?;
     match answer.status {
         200 => state(&answer),
-        // An answer to HEAD has no body, so the status must do.
+        // An answer to HEAD has no body, so a header or the status must do.
         status => Err(refusal(status, &answer)),
     }
 }
@@ -95,7 +95,7 @@ fn refusal(status: u16, answer: &Answer) -> Failure {
     }
     problem_of(answer).unwrap_or_else(|| Failure::Problem {
         status,
-        code: code_of(status),
+        code: Code::from_name(answer.code.trim()).unwrap_or_else(|| code_of(status)),
         detail: String::new(),
         retry_after: retry_after(answer),
     })
@@ -205,6 +205,37 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn an_answer_without_a_body_says_its_code_in_a_header() {
+        let refused = |status, code: &str, resumable: &str| {
+            let answer = Answer {
+                content_type: protocol::problem::MEDIA_TYPE.into(),
+                code: code.into(),
+                tus_resumable: resumable.into(),
+                ..answer(status, "", "")
+            };
+            match read_offset(Ok(answer)).expect_err("no good answer") {
+                Failure::Problem { code, .. } => Some(code),
+                Failure::Network { .. } => None,
+            }
+        };
+        for (status, said, meant) in [
+            (403, "forbidden", Code::Forbidden),
+            (403, "evidence_waits", Code::EvidenceWaits),
+            (401, "token_revoked", Code::TokenRevoked),
+            (503, "evidence_unavailable", Code::EvidenceUnavailable),
+            // A server before this header, or one with codes of its own.
+            (403, "", Code::EvidenceWaits),
+            (404, "of_a_later_server", Code::EvidenceUnknown),
+        ] {
+            assert_eq!(refused(status, said, TUS_VERSION), Some(meant), "{said}");
+        }
+        // Turned away before anything of tus was looked at.
+        assert_eq!(refused(503, "overloaded", ""), Some(Code::Overloaded));
+        assert_eq!(refused(503, "", ""), None);
+        assert_eq!(refused(503, "<html>", ""), None);
     }
 
     #[test]

@@ -2,20 +2,23 @@
 //! recognisably this server's answer (a captive portal's page, a proxy's error,
 //! a redirect) is a network failure: it says nothing about the entries.
 
-use std::io::{Read as _, Write as _};
-
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use protocol::{
-    assertion, enrolment,
+    assertion, bundle,
+    codes::Code,
+    enrolment,
     entry::{Severity, WireEntry},
     exchange::{self, Lane},
     problem,
+    reference::Offer,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{Answer, Call, Method, Unreachable};
-use crate::engine::{Failure, TokenGrant};
+use crate::{
+    engine::{Failure, TokenGrant},
+    pack::{pack, unpack},
+};
 
 /// Bodies below this gain nothing from gzip.
 const GZIP_FROM: usize = 1024;
@@ -37,7 +40,7 @@ fn json(url: String, body: Vec<u8>) -> Call {
     ];
     let mut body = body;
     if body.len() > GZIP_FROM
-        && let Some(packed) = gzip(&body)
+        && let Some(packed) = pack(&body)
     {
         headers.push(("content-encoding", "gzip".to_owned()));
         body = packed;
@@ -48,12 +51,6 @@ fn json(url: String, body: Vec<u8>) -> Call {
         headers,
         body,
     }
-}
-
-fn gzip(body: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 2), Compression::default());
-    encoder.write_all(body).ok()?;
-    encoder.finish().ok()
 }
 
 /// `POST /v1/enrolments`.
@@ -114,6 +111,36 @@ pub fn token(origin: &str, assertion: &str) -> Call {
     call
 }
 
+/// `POST /v1/bundles`.
+#[must_use]
+pub fn ask_bundle(origin: &str, wish: &bundle::Request) -> Call {
+    let body = serde_json::json!(wish).to_string().into_bytes();
+    json(format!("{origin}/v1/bundles"), body)
+}
+
+/// `PATCH /v1/bundles/{sha256}`.
+#[must_use]
+pub fn send_bundle(origin: &str, wish: &bundle::Request, offset: u64, part: Vec<u8>) -> Call {
+    Call {
+        method: Method::Patch,
+        url: format!("{origin}/v1/bundles/{}", wish.bundle),
+        headers: vec![
+            ("content-type", protocol::evidence::MEDIA_TYPE.to_owned()),
+            ("upload-offset", offset.to_string()),
+            ("upload-length", wish.size.to_string()),
+        ],
+        body: part,
+    }
+}
+
+/// Reads the answer to both.
+///
+/// # Errors
+/// [`Failure`].
+pub fn read_bundle(answer: Result<Answer, Unreachable>) -> Result<bundle::State, Failure> {
+    read(answer)
+}
+
 /// Reads the answer to an enrolment.
 ///
 /// # Errors
@@ -123,7 +150,8 @@ pub fn read_enrolment(answer: Result<Answer, Unreachable>) -> Result<enrolment::
 }
 
 /// Reads the answer to an exchange. An outcome of a kind that this version does
-/// not know counts as not processed; the rest of the answer stands.
+/// not know counts as not processed, and so does an offer of an unknown register;
+/// the rest of the answer stands.
 ///
 /// # Errors
 /// [`Failure`].
@@ -135,6 +163,7 @@ pub fn read_exchange(answer: Result<Answer, Unreachable>) -> Result<exchange::Re
             (|value| exchange::Outcome::deserialize(value).is_ok()) as fn(&Value) -> bool,
         ),
         ("items", |value| exchange::Item::deserialize(value).is_ok()),
+        ("reference", |value| Offer::deserialize(value).is_ok()),
     ] {
         if let Some(Value::Array(values)) = value.get_mut(list) {
             values.retain(keeps);
@@ -173,7 +202,7 @@ pub(super) fn unreachable(none: Unreachable) -> Failure {
     }
 }
 
-fn media_type(answer: &Answer) -> &str {
+pub(super) fn media_type(answer: &Answer) -> &str {
     let media_type = answer.content_type.split(';').next();
     media_type.unwrap_or_default().trim()
 }
@@ -190,10 +219,19 @@ fn read<T: DeserializeOwned>(answer: Result<Answer, Unreachable>) -> Result<T, F
     Err(problem_of(&answer).unwrap_or_else(|| stranger(answer.status)))
 }
 
-/// The server's own refusal, if it is one.
+/// The server's own refusal, if it is one. One without a body, to a `HEAD`, says
+/// its code in a header.
 pub(super) fn problem_of(answer: &Answer) -> Option<Failure> {
     if answer.status < 400 || !media_type(answer).eq_ignore_ascii_case(problem::MEDIA_TYPE) {
         return None;
+    }
+    if answer.body.is_empty() {
+        return Code::from_name(answer.code.trim()).map(|code| Failure::Problem {
+            status: answer.status,
+            code,
+            detail: String::new(),
+            retry_after: retry_after(answer),
+        });
     }
     let problem: problem::Problem = serde_json::from_slice(&decode(answer)?).ok()?;
     problem
@@ -239,22 +277,13 @@ pub(super) fn retry_after(answer: &Answer) -> Option<u32> {
 fn decode(answer: &Answer) -> Option<Vec<u8>> {
     match answer.content_encoding.trim() {
         "" | "identity" => Some(answer.body.clone()),
-        "gzip" => {
-            let mut body = Vec::new();
-            GzDecoder::new(answer.body.as_slice())
-                .take(ANSWER_BYTES + 1)
-                .read_to_end(&mut body)
-                .ok()?;
-            (body.len() as u64 <= ANSWER_BYTES).then_some(body)
-        }
+        "gzip" => unpack(&answer.body, ANSWER_BYTES),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use protocol::codes::Code;
-
     use super::*;
 
     fn answer(status: u16, content_type: &str, body: &str) -> Result<Answer, Unreachable> {
@@ -341,7 +370,7 @@ mod tests {
             status: 200,
             content_type: "application/json".into(),
             content_encoding: "gzip".into(),
-            body: gzip(body).expect("packs"),
+            body: pack(body).expect("packs"),
             ..Answer::default()
         };
         assert!(read_exchange(Ok(packed(GOOD.as_bytes()))).is_ok());
@@ -370,6 +399,7 @@ mod tests {
             receipt: None,
             returned: Vec::new(),
             former: Vec::new(),
+            reference: Vec::new(),
         }
     }
 
@@ -414,11 +444,8 @@ mod tests {
                 .headers
                 .contains(&("authorization", "Bearer T".into()))
         );
-        let mut body = String::new();
-        GzDecoder::new(large.body.as_slice())
-            .read_to_string(&mut body)
-            .expect("unpacks");
-        assert_eq!(body, serde_json::json!(request).to_string());
+        let body = unpack(&large.body, ANSWER_BYTES).expect("unpacks");
+        assert_eq!(body, serde_json::json!(request).to_string().into_bytes());
     }
 
     #[test]

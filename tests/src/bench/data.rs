@@ -143,6 +143,7 @@ impl World {
                 receipt: None,
                 returned: Vec::new(),
                 former: Vec::new(),
+                reference: Vec::new(),
             });
         }
         Ok(requests)

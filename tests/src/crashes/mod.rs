@@ -205,7 +205,11 @@ mod tests {
         };
         let mut world = World::new(Kind::Sqlite, &options);
         let phone = &mut world.phones[0];
-        let filed = || phone.observer.file(&["--category=voting", "--text=1"]);
+        let filed = || {
+            phone
+                .observer
+                .file(&["--category=ballot_stuffing", "--text=1"])
+        };
         let entries = [filed(), filed()].map(|said| said["entry"].as_str().map(str::to_owned));
         phone.confirmed.extend(entries.into_iter().flatten());
         let mut tally = Tally::default();

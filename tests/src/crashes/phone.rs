@@ -114,7 +114,7 @@ impl Phone {
         match act {
             "file" => vec![
                 act.into(),
-                "--category=voting".into(),
+                "--category=ballot_stuffing".into(),
                 format!("--severity={severity}"),
                 text,
             ],

@@ -199,5 +199,6 @@ fn disturb(link: &Link, chance: &mut Chance) {
         cut_after: Some(200..20_000),
         cuts: u32::try_from(chance.below(4)).unwrap_or_default(),
         repeats: chance.below(3) == 0,
+        ..Shape::default()
     });
 }

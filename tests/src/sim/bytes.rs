@@ -146,6 +146,7 @@ pub(super) fn impostor(call: &Call, mission: MissionId, epoch: EpochId) -> Answe
         outcomes: outcomes.collect(),
         receipt: receipt.sign(&SoftwareKey::ed25519(&[66; 32])).ok(),
         items: Vec::new(),
+        reference: Vec::new(),
         cursor: None,
         more: false,
         directives: Directives::default(),

@@ -323,6 +323,7 @@ impl Servers {
         let running = &self.running[server % self.running.len()];
         let path = call.url.strip_prefix(ORIGIN).unwrap_or(&call.url);
         let method = match call.method {
+            Method::Get => http::Method::GET,
             Method::Post => http::Method::POST,
             Method::Head => http::Method::HEAD,
             Method::Patch => http::Method::PATCH,
@@ -349,7 +350,10 @@ impl Servers {
                 status,
                 content_type: header("content-type"),
                 content_encoding: header("content-encoding"),
+                code: header("scrutineer-code"),
                 retry_after: header("retry-after"),
+                content_range: header("content-range"),
+                etag: header("etag"),
                 tus_resumable: header("tus-resumable"),
                 upload_offset: header("upload-offset"),
                 upload_length: header("upload-length"),

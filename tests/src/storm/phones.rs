@@ -27,6 +27,7 @@ use sync_core::{
         Entry,
         delivery::{Deliveries, Standing},
         files::Uploads,
+        reference::References,
     },
     transport::{HttpOptions, wire},
 };
@@ -348,6 +349,7 @@ fn identity(invitation: &Invitation, epoch: EpochId, key: &PublicKey) -> Identit
             epoch,
             server_time: Micros(START).rfc3339(),
             entry: None,
+            number: None,
         }),
         refused: None,
     }
@@ -367,6 +369,7 @@ fn snapshot(identity: &Identity, entry: &Rc<Entry>, epoch: EpochId) -> Snapshot 
         send_files: true,
         drop_bytes: false,
         items: BTreeMap::new(),
+        references: References::default(),
         receipt: None,
         current_journal: Some(entry.journal),
         sync: SyncState {
@@ -629,6 +632,7 @@ impl Storm<'_> {
             },
             token: None,
             receipt_wanted: false,
+            reference: Vec::new(),
         }
     }
 }

@@ -232,7 +232,11 @@ fn two_devices_send_at_once_and_the_same_file_costs_nothing(kind: Kind) {
     let report = announced(&mut three, &sample.file).0;
     let way = Way::of(&three, &sample.file);
     assert_eq!(way.offset(), sample.file.size, "no byte needs to be sent");
-    assert_eq!(way.get(&[]).body, sample.bytes);
+    // Who has sent it may read it back; who only knows its hash may not.
+    way.get(&[]).refuses(403, "forbidden");
+    way.get(&[("range", "bytes=0-0")]).refuses(403, "forbidden");
+    let of_sender = Way::of(&Phone::enrolled(&site, mission, "D-1"), &sample.file);
+    assert_eq!(of_sender.get(&[]).body, sample.bytes);
     let lead = site.console(mission, "lead");
     assert_eq!(
         shown(&lead, &report)["evidence"][0]["file"]["state"],
@@ -268,7 +272,12 @@ fn a_quota_is_kept_and_an_admission_lifts_it(kind: Kind) {
         assert_eq!(sent.short(entry), "quarantined:over_quota");
     }
     let way = Way::of(&phone, &second.file);
-    assert_eq!(way.head().status, 403);
+    // An answer to HEAD has no body: a header says which 403 it is.
+    let waits = way.head();
+    assert_eq!(
+        (waits.status, waits.header("scrutineer-code")),
+        (403, "evidence_waits")
+    );
     way.patch(0, &second.bytes).refuses(403, "evidence_waits");
     let files = shown(&lead, &report)["evidence"].clone();
     assert_eq!(files.as_array().map(Vec::len), Some(2), "{files}");

@@ -65,6 +65,7 @@ struct Things {
     device: String,
     erasure: String,
     file: String,
+    snapshot: String,
 }
 
 fn nobody_sees_or_does_what_is_not_theirs(kind: Kind) {
@@ -225,7 +226,25 @@ fn things(site: &Site, mission: MissionId, accreditation: &str) -> Things {
         device,
         erasure: erasure["id"].as_str().expect("an id").to_owned(),
         file: file_of(mission).sha256.to_string(),
+        snapshot: snapshot_of(site, mission),
     }
+}
+
+/// The newest snapshot of a mission's stations. One is the mission's own, so that no
+/// other has a snapshot of this name.
+fn snapshot_of(site: &Site, mission: MissionId) -> String {
+    let csv = format!("code,name,constituency_no\n{mission},Its own,\n");
+    site.import("stations", &site.file("own.csv", csv), mission);
+    let id = mission.0.simple().to_string();
+    let rows = site.database.rows(
+        "SELECT missions.id, register_snapshots.sha256 FROM register_snapshots \
+         JOIN missions ON missions.no = register_snapshots.mission \
+         WHERE register_snapshots.kind = 'stations' ORDER BY register_snapshots.version DESC",
+    );
+    let newest = rows.iter().find(|row| row[0] == id).expect("a snapshot");
+    let byte = |at: usize| u8::from_str_radix(&newest[1][at..at + 2], 16).expect("hex");
+    let bytes: Vec<u8> = (0..newest[1].len()).step_by(2).map(byte).collect();
+    protocol::encoding::b64(bytes)
 }
 
 /// A file that a mission's phones announce; its bytes never come.
@@ -259,7 +278,10 @@ fn refreshed(
         | "/v1/enrolments"
         | "/v1/login"
         | "/v1/token"
-        | "/v1/evidence/{sha256}" => old.clone(),
+        | "/v1/bundles"
+        | "/v1/bundles/{sha256}"
+        | "/v1/evidence/{sha256}"
+        | "/v1/reference/{register}/{sha256}" => old.clone(),
         "/v1/reports/{id}/decisions" => old.clone(),
         _ => things(site, mission, accreditation),
     }
@@ -277,6 +299,7 @@ fn nobodys() -> Things {
         device: "0b9a3f4e-1111-4222-8333-444455556667".into(),
         erasure: "0b9a3f4e-1111-4222-8333-444455556668".into(),
         file: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into(),
+        snapshot: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into(),
     }
 }
 
@@ -328,6 +351,20 @@ fn sample(
             let body = json!({ "to": "in_review", "version": 1 });
             (path.replace("{id}", &things.report), json(body), true)
         }
+        ("POST", "/v1/bundles") => {
+            let bundle = upload::hash_of(b"a bundle");
+            (
+                path.into(),
+                json(json!({ "bundle": bundle, "size": 8 })),
+                false,
+            )
+        }
+        // What comes is no bundle of any mission, whoever sends it.
+        ("PATCH", "/v1/bundles/{sha256}") => (
+            path.replace("{sha256}", &upload::hash_of(b"a bundle").to_string()),
+            Some((protocol::evidence::MEDIA_TYPE, b"some".to_vec())),
+            false,
+        ),
         ("OPTIONS", "/v1/evidence/{sha256}") => {
             (path.replace("{sha256}", &things.file), None, false)
         }
@@ -339,6 +376,12 @@ fn sample(
         ("HEAD" | "GET", "/v1/evidence/{sha256}") => {
             (path.replace("{sha256}", &things.file), None, true)
         }
+        ("GET", "/v1/reference/{register}/{sha256}") => (
+            format!("/v1/reference/stations/{}", things.snapshot),
+            None,
+            true,
+        ),
+        ("POST", "/v1/messages") => (path.into(), json(json!({ "text": "for the test" })), false),
         ("GET", "/v1/exports/{format}") => (path.replace("{format}", "jsonl"), None, false),
         ("POST", "/v1/quarantine/{hash}/admission") => (
             path.replace("{hash}", &things.quarantined),

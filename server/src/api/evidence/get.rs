@@ -50,7 +50,9 @@ const BYTES: (&str, &str) = ("application/octet-stream", "bin");
 
 /// Read a complete file.
 ///
-/// One range of bytes may be asked for. The name and the type are the server's
+/// For people who read the mission's reports, and for a device of an accreditation
+/// that has sent the file in full: announcing it is not enough. One range of bytes
+/// may be asked for. The name and the type are the server's
 /// own: what a phone says of a file cannot make a browser run it.
 #[utoipa::path(get, path = "/v1/evidence/{sha256}", tag = "evidence",
     params(("sha256" = String, Path, description = "SHA-256 of the file, base64url"),
@@ -66,7 +68,7 @@ pub(in crate::api) async fn read_evidence(
     let file = file(&req)?;
     let (mission, reader) = reader(&caller)?;
     let found = work::read(&app, move |_, conn| {
-        evidence::find(conn, mission, reader, &file)
+        evidence::find_to_read(conn, mission, reader, &file)
     })
     .await?;
     let incomplete = || ApiError::new(Code::EvidenceIncomplete, "");
@@ -129,19 +131,23 @@ fn harmless(media_type: &str) -> (&'static str, &'static str) {
         .unwrap_or(BYTES)
 }
 
-fn header_text(req: &HttpRequest, name: header::HeaderName) -> Option<&str> {
+pub(in crate::api) fn header_text(req: &HttpRequest, name: header::HeaderName) -> Option<&str> {
     req.headers().get(name)?.to_str().ok()
 }
 
 /// Whether a list of entity tags (RFC 9110 §8.8.3) names this one.
-fn names(list: &str, etag: &str) -> bool {
+pub(in crate::api) fn names(list: &str, etag: &str) -> bool {
     list.split(',')
         .map(|tag| tag.trim().trim_start_matches("W/"))
         .any(|tag| tag == "*" || tag == etag)
 }
 
 /// The range that is asked for; `None` for the whole.
-fn wanted(req: &HttpRequest, etag: &str, size: u64) -> Result<Option<Range<u64>>, ApiError> {
+pub(in crate::api) fn wanted(
+    req: &HttpRequest,
+    etag: &str,
+    size: u64,
+) -> Result<Option<Range<u64>>, ApiError> {
     if header_text(req, header::IF_RANGE).is_some_and(|known| known != etag) {
         return Ok(None);
     }

@@ -10,6 +10,7 @@ use actix_web::{
     http::header::{self, HeaderName},
     web,
 };
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use protocol::{codes::Code, evidence as tus};
 use tokio::sync::mpsc;
@@ -31,8 +32,10 @@ pub(in crate::api) const ERRORS: &[Code] = &[
     Code::EvidenceUnavailable,
 ];
 
-/// Chunks of the body that wait to be stored.
-const WAITING: usize = 4;
+/// Chunks of the body that wait to be stored: about a piece, so that the connection
+/// is read on while one is synced. When it breaks off, what was not read from
+/// actix's own buffer (up to 128 KiB) is lost, and the phone sends it again.
+pub(in crate::api) const WAITING: usize = 16;
 /// How long a connection may bring nothing: then it is taken for dead, and what
 /// came is stored.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -69,7 +72,7 @@ async fn receive(
     app: &App,
     caller: &Caller,
     req: &HttpRequest,
-    mut body: web::Payload,
+    body: web::Payload,
 ) -> Result<Progress, ApiError> {
     let offset = check(req)?;
     let file = file(req)?;
@@ -80,17 +83,21 @@ async fn receive(
         .evidence
         .receive(sent, offset, announced, chunks)
         .await?;
-    while let Ok(Some(Ok(chunk))) = tokio::time::timeout(SILENCE, body.next()).await {
-        // Nobody takes it any more: the task says why.
-        if hand_on.send(chunk).await.is_err() {
-            break;
-        }
-    }
-    drop(hand_on);
+    self::hand_on(body, hand_on).await;
     let stored = storing
         .await
         .map_err(|_| Error::Internal("an upload's task panicked or was cancelled".into()))?;
     Ok(stored?)
+}
+
+/// Hands a body on as it comes, as far as it comes.
+pub(in crate::api) async fn hand_on(mut body: web::Payload, to: mpsc::Sender<Bytes>) {
+    while let Ok(Some(Ok(chunk))) = tokio::time::timeout(SILENCE, body.next()).await {
+        // Nobody takes it any more: the task says why.
+        if to.send(chunk).await.is_err() {
+            break;
+        }
+    }
 }
 
 /// The headers that tus asks for. Answers the offset.
@@ -121,7 +128,7 @@ fn check(req: &HttpRequest) -> Result<u64, ApiError> {
 }
 
 /// A header that holds digits and nothing else, once.
-fn number(req: &HttpRequest, name: &HeaderName) -> Option<u64> {
+pub(in crate::api) fn number(req: &HttpRequest, name: &HeaderName) -> Option<u64> {
     let mut values = req.headers().get_all(name);
     let text = values.next()?.to_str().ok()?;
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -43,10 +43,7 @@ impl Audit {
     }
 
     fn mission(&mut self, line: &Line) -> Result<()> {
-        let wrong = || invalid("missions", "a row cannot be read");
-        let id = bytes(line, "id").ok_or_else(wrong)?;
-        let mission = MissionId(Uuid::from_slice(&id).map_err(|_| wrong())?);
-        let no = line.get("no").and_then(Value::as_i64).ok_or_else(wrong)?;
+        let (no, mission) = mission_of(line)?;
         let ledger = Ledger {
             mission,
             number: 0,
@@ -123,6 +120,18 @@ impl Audit {
             })
             .collect()
     }
+}
+
+/// A mission's short key and its id.
+///
+/// # Errors
+/// `backup_invalid`.
+pub(super) fn mission_of(line: &Line) -> Result<(i64, MissionId)> {
+    let wrong = || invalid("missions", "a row cannot be read");
+    let id = bytes(line, "id").ok_or_else(wrong)?;
+    let mission = MissionId(Uuid::from_slice(&id).map_err(|_| wrong())?);
+    let no = line.get("no").and_then(Value::as_i64).ok_or_else(wrong)?;
+    Ok((no, mission))
 }
 
 fn bytes(line: &Line, name: &str) -> Option<Vec<u8>> {

@@ -6,14 +6,22 @@
 //! | `manifest.jws` | the SHA-256 of `manifest.json` under the server's receipt key |
 //! | `tables/NAME.jsonl.gz` | a table: a JSON object a row, in the order of the primary key |
 //! | `keys.jsonl.gz` | the files of `keys/`; only in a backup that is sealed |
+//! | `evidence.jsonl.gz` | where the copy of each file of evidence lies |
+//! | `evidence.sha256` | the same copies as `sha256sum` reads them |
 //!
-//! A backup sealed to recipients (age) has `.age` behind each section's name. A
-//! section of another kind, such as evidence, is one more file in the manifest;
-//! a reader that does not know it checks it and leaves it.
+//! A backup sealed to recipients (age) has `.age` behind each section's name, but
+//! for the last. The copies of evidence are beside the backups, once for all of
+//! them: see [`shelf`]. A reader that does not know a section checks it and leaves
+//! it.
 
 mod audit;
+mod bring;
+mod collect;
+mod files;
+mod layer;
 mod restore;
 mod section;
+mod shelf;
 mod write;
 
 use std::path::Path;
@@ -25,9 +33,13 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use bring::{Brought, Target};
+pub use collect::{Collected, Losses, Lost};
+pub use files::Files;
+pub use layer::{Recipients, Unsealer};
+use restore::read_manifest;
 pub use restore::{Opened, Restored, SecretFile};
-pub use section::{Recipients, Unsealer};
-pub use write::{Wish, write};
+pub use write::{Made, Source, Wish, write};
 
 use crate::error::{Error, Result};
 
@@ -40,8 +52,22 @@ const SIGNATURE: &str = "manifest.jws";
 /// Name of the section that holds the keys, before its endings.
 const KEYS: &str = "keys";
 
-/// How far a backup or a restore has come: what is at work, and rows done.
-pub type Progress<'a> = &'a mut dyn FnMut(&str, u64);
+/// Name of the section that says where evidence lies, before its endings.
+const EVIDENCE: &str = "evidence";
+/// The same for `sha256sum`, never sealed.
+const LIST: &str = "evidence.sha256";
+
+/// How far a backup or a restore has come.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'a> {
+    /// What is at work, and rows done.
+    Rows(&'a str, u64),
+    /// Bytes of evidence done, and of how many.
+    Bytes(u64, u64),
+}
+
+/// Hears how far it has come.
+pub type Progress<'a> = &'a mut dyn FnMut(Step<'_>);
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +89,9 @@ pub struct Manifest {
     pub recipients: Vec<String>,
     /// The ledgers.
     pub ledgers: Vec<LedgerHead>,
+    /// The evidence; absent: it was made without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Held>,
     /// The files.
     pub sections: Vec<Section>,
 }
@@ -76,6 +105,15 @@ pub struct LedgerHead {
     pub number: u64,
     /// The chain after it.
     pub chain: EntryHash,
+}
+
+/// The evidence of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// One file of a backup.
@@ -118,6 +156,14 @@ fn invalid(file: &str, why: impl std::fmt::Display) -> Error {
 fn sync_folder(path: &Path) -> Result<()> {
     std::fs::File::open(path)
         .and_then(|folder| folder.sync_all())
+        .map_err(Error::io(path))
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(path)
         .map_err(Error::io(path))
 }
 

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    KEYS, LedgerHead, MANIFEST, Manifest, Progress, SIGNATURE, TYP, Unsealer, VERSION,
+    KEYS, LedgerHead, MANIFEST, Manifest, Progress, SIGNATURE, Step, TYP, Unsealer, VERSION,
     audit::Audit,
     hex, invalid,
     section::{check_bytes, read},
@@ -32,11 +32,13 @@ use crate::{
 /// A backup that can be read.
 #[derive(Debug)]
 pub struct Opened {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// What it says of itself.
     pub manifest: Manifest,
     text: Vec<u8>,
-    unsealer: Unsealer,
+    pub(super) unsealer: Unsealer,
+    /// Where its evidence lies, if not beside it.
+    pub(super) shelf: Option<PathBuf>,
 }
 
 /// A file of the keys: its path in `keys/`, and what it says.
@@ -56,35 +58,44 @@ struct Claim {
     sha256: String,
 }
 
+/// A backup's manifest, and its text.
+///
+/// # Errors
+/// `backup_invalid`: not a backup, or of a later version.
+pub(super) fn read_manifest(folder: &Path) -> Result<(Manifest, Vec<u8>)> {
+    let path = folder.join(MANIFEST);
+    let text = fs::read(&path).map_err(|error| {
+        Error::refused(
+            Code::BackupInvalid,
+            format!("{} is not a backup: {error}", folder.display()),
+        )
+    })?;
+    let manifest: Manifest =
+        serde_json::from_slice(&text).map_err(|error| invalid(MANIFEST, error))?;
+    if manifest.v != VERSION {
+        let why = format!("version {} is not read here", manifest.v);
+        return Err(invalid(MANIFEST, why));
+    }
+    let outside = |file: &str| file.starts_with('/') || file.split('/').any(|part| part == "..");
+    if let Some(section) = manifest.sections.iter().find(|one| outside(&one.file)) {
+        return Err(invalid(MANIFEST, format!("names {}", section.file)));
+    }
+    Ok((manifest, text))
+}
+
 impl Opened {
     /// Reads a backup's manifest.
     ///
     /// # Errors
     /// `backup_invalid`: not a backup, or of a later version.
     pub fn open(folder: &Path, unsealer: Unsealer) -> Result<Self> {
-        let path = folder.join(MANIFEST);
-        let text = fs::read(&path).map_err(|error| {
-            Error::refused(
-                Code::BackupInvalid,
-                format!("{} is not a backup: {error}", folder.display()),
-            )
-        })?;
-        let manifest: Manifest =
-            serde_json::from_slice(&text).map_err(|error| invalid(MANIFEST, error))?;
-        if manifest.v != VERSION {
-            let why = format!("version {} is not read here", manifest.v);
-            return Err(invalid(MANIFEST, why));
-        }
-        let outside =
-            |file: &str| file.starts_with('/') || file.split('/').any(|part| part == "..");
-        if let Some(section) = manifest.sections.iter().find(|one| outside(&one.file)) {
-            return Err(invalid(MANIFEST, format!("names {}", section.file)));
-        }
+        let (manifest, text) = read_manifest(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             manifest,
             text,
             unsealer,
+            shelf: None,
         })
     }
 
@@ -118,14 +129,15 @@ impl Opened {
         !self.manifest.is_sealed() || !self.unsealer.is_empty()
     }
 
-    /// Checks every byte; and, where it can be read, every row and the chains.
+    /// Checks every byte but those of evidence; and, where it can be read, every
+    /// row and the chains.
     ///
     /// # Errors
     /// `backup_invalid`, naming the file or the row.
     pub fn check(&self, progress: Progress<'_>) -> Result<()> {
         if !self.is_open() {
             for section in &self.manifest.sections {
-                progress(&section.file, 0);
+                progress(Step::Rows(&section.file, 0));
                 check_bytes(&self.folder, section)?;
             }
             return Ok(());
@@ -182,8 +194,9 @@ impl Opened {
         }
         let entries = self.rows(
             &mut |table, line| match archive::table(table) {
-                Some(table) => (table.load)(conn, line),
-                None => Ok(()),
+                // Files count once their bytes are there: see `bring`.
+                Some(table) if table.name != "evidence_files" => (table.load)(conn, line),
+                _ => Ok(()),
             },
             progress,
         )?;
@@ -198,7 +211,7 @@ impl Opened {
         let renewed = epoch::renew(conn, host, self.manifest.epoch, cause)?
             .ok_or_else(|| Error::Internal("the epoch was not renewed".into()))?;
         missions::set_restored(conn, self.manifest.id)?;
-        rebuild::run(conn, &mut |done| progress("rebuilding", done))?;
+        rebuild::run(conn, &mut |done| progress(Step::Rows("rebuilding", done)))?;
         Ok(Restored {
             epoch: renewed,
             entries,
@@ -223,7 +236,7 @@ impl Opened {
             read(&self.folder, section, &self.unsealer, &mut |line| {
                 audit.row(table.name, &line)?;
                 rows += 1;
-                progress(table.name, rows);
+                progress(Step::Rows(table.name, rows));
                 sink(table.name, &line)
             })?;
             if table.name == "entries" {

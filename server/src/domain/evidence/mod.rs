@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 pub use show::{FileState, ReportEvidence, ShownFile, of_report, with_arrived};
 pub use sweep::Swept;
-pub use upload::{Progress, Sent};
+pub use turns::{Turn, Turns};
+pub use upload::{Progress, Sent, Stored, store_pieces};
 
-use self::turns::Turns;
 use crate::{
     clock::Host,
     config::{Config, Durability},
@@ -116,6 +116,31 @@ impl Evidence {
         tracing::error!(mission = %mission.id, %file, "a complete file of evidence is not in the store");
         self.write(move |conn| store::forget(conn, mission.no, &file.0))
             .await
+    }
+}
+
+/// Looks a file up for somebody who wants to read its bytes. A device may have
+/// back only what its accreditation has sent: a hash that somebody was told opens
+/// nothing.
+///
+/// # Errors
+/// As [`find`]; `forbidden` for a device that has not sent it.
+pub fn find_to_read(
+    conn: &mut Conn,
+    mission: MissionRef,
+    reader: Reader,
+    file: &FileHash,
+) -> Result<Found> {
+    let found = find(conn, mission, reader, file)?;
+    match reader {
+        Reader::Observer(accreditation)
+            if found.complete.is_some()
+                && !store::has_sent(conn, mission.no, &file.0, accreditation.as_bytes())? =>
+        {
+            let why = "only a device of the accreditation that sent the file may read it back";
+            Err(Error::refused(Code::Forbidden, why))
+        }
+        _ => Ok(found),
     }
 }
 

@@ -15,7 +15,7 @@ const REMEMBERED: usize = 1_024;
 
 /// The uploads of this process that somebody is at.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Turns(Arc<Mutex<HashMap<Upload, Weak<Slot>>>>);
+pub struct Turns(Arc<Mutex<HashMap<Upload, Weak<Slot>>>>);
 
 #[derive(Debug)]
 struct Slot {
@@ -25,7 +25,7 @@ struct Slot {
 
 /// The right to read and write one upload, until another request wants it.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub struct Turn {
     mine: u64,
     newest: watch::Receiver<u64>,
     _slot: Arc<Slot>,
@@ -34,7 +34,7 @@ pub(super) struct Turn {
 
 impl Turns {
     /// Asks whoever is at this upload to end, and waits for that.
-    pub(super) async fn take(&self, upload: Upload) -> Turn {
+    pub async fn take(&self, upload: Upload) -> Turn {
         let slot = self.slot(upload);
         let mut mine = 0;
         slot.newest.send_modify(|newest| {
@@ -70,7 +70,7 @@ impl Turns {
 
 impl Turn {
     /// Waits until another request wants the upload.
-    pub(super) async fn wanted(&mut self) {
+    pub async fn wanted(&mut self) {
         let mine = self.mine;
         // The sender lives in the slot that this holds.
         self.newest.wait_for(|newest| *newest > mine).await.ok();

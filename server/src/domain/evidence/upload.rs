@@ -1,12 +1,17 @@
 //! Receiving a file in pieces, and putting it together.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 use protocol::{
     codes::Code,
     ids::FileHash,
     planted::{Fault, is as planted},
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{SemaphorePermit, mpsc},
+    task::JoinHandle,
+};
 use uuid::Uuid;
 
 use super::{Evidence, find, turns::Turn};
@@ -15,7 +20,7 @@ use crate::{
     error::{Error, Result},
     store::{
         evidence::{self as store, FileRow},
-        objects::{PIECE_BYTES, Upload, covered},
+        objects::{Objects, PIECE_BYTES, Upload, covered},
     },
 };
 
@@ -113,51 +118,21 @@ impl Evidence {
         &self,
         sent: Sent,
         begun: Progress,
-        mut turn: Turn,
-        mut chunks: mpsc::Receiver<Bytes>,
+        turn: Turn,
+        chunks: mpsc::Receiver<Bytes>,
     ) -> Result<Progress> {
-        let upload = sent.upload();
-        let mut offset = begun.offset;
-        let mut buffer = BytesMut::new();
-        let mut wanted = false;
-        loop {
-            let chunk = tokio::select! {
-                chunk = chunks.recv() => chunk,
-                () = turn.wanted(), if !wanted => {
-                    wanted = true;
-                    // What was handed on already is still stored.
-                    chunks.close();
-                    continue;
-                }
-            };
-            let Some(chunk) = chunk else { break };
-            let left = begun.size - offset - buffer.len() as u64;
-            if chunk.len() as u64 > left {
-                return Err(too_large(begun.size));
-            }
-            metrics::counter!("scrutineer_evidence_bytes_total").increment(chunk.len() as u64);
-            buffer.extend_from_slice(&chunk);
-            while buffer.len() >= PIECE_BYTES {
-                let piece = buffer.split_to(PIECE_BYTES).freeze();
-                let length = piece.len() as u64;
-                self.objects.put_piece(&upload, offset, piece).await?;
-                offset += length;
-            }
+        let range = begun.offset..begun.size;
+        let stored = store_pieces(&self.objects, &sent.upload(), range, turn, chunks).await?;
+        if stored.offset == begun.size {
+            self.settle(&sent).await
+        } else if stored.given_up {
+            Err(mismatch(stored.offset))
+        } else {
+            Ok(Progress {
+                offset: stored.offset,
+                ..begun
+            })
         }
-        if !buffer.is_empty() {
-            let length = buffer.len() as u64;
-            self.objects
-                .put_piece(&upload, offset, buffer.freeze())
-                .await?;
-            offset += length;
-        }
-        if wanted && offset < begun.size {
-            return Err(mismatch(offset));
-        }
-        if offset < begun.size {
-            return Ok(Progress { offset, ..begun });
-        }
-        self.settle(&sent).await
     }
 
     /// What is known of a file and of this device's upload.
@@ -196,13 +171,9 @@ impl Evidence {
             return Ok(progress);
         }
         if progress.offset < progress.size {
-            return Ok(progress);
+            return self.find_again(sent, progress).await;
         }
-        let _turn = self
-            .completing
-            .acquire()
-            .await
-            .map_err(|_| Error::refused(Code::Overloaded, "the server is stopping"))?;
+        let _turn = self.turn_to_complete().await?;
         let whole = covered(&pieces) == progress.size;
         if !whole || !self.objects.assemble(&upload, &pieces).await? {
             metrics::counter!("scrutineer_evidence_mismatches_total").increment(1);
@@ -212,20 +183,117 @@ impl Evidence {
                     .with("offset", 0),
             );
         }
-        let now = self.host.now();
-        let row = FileRow {
-            mission: sent.mission.no,
-            sha256: sent.file.0.to_vec(),
-            size: i64::try_from(progress.size).unwrap_or(i64::MAX),
-            completed_at: now.0,
-            durable_at: self.durable_at_once.then_some(now.0),
-        };
-        let kept = row.clone();
-        self.write(move |conn| store::complete(conn, &kept)).await?;
+        let row = self.row(sent, progress.size);
+        let (kept, sender) = (row.clone(), sent.accreditation);
+        self.write(move |conn| {
+            store::complete(conn, &kept)?;
+            store::sent_by(conn, kept.mission, &kept.sha256, sender.as_bytes())
+        })
+        .await?;
         metrics::counter!("scrutineer_evidence_files_total").increment(1);
         self.objects.remove_upload(&upload).await?;
         Ok(done(&row))
     }
+}
+
+impl Evidence {
+    /// A file that nobody has sent wholly, as the register says: but it may lie in
+    /// the store all the same, if the database is older than that, and phones may
+    /// have let go of it.
+    async fn find_again(&self, sent: &Sent, progress: Progress) -> Result<Progress> {
+        let (mission, file, size) = (sent.mission.id.0, sent.file, progress.size);
+        if self.objects.size_of(mission, &file).await? != Some(size) {
+            return Ok(progress);
+        }
+        let _turn = self.turn_to_complete().await?;
+        if !self.objects.holds(mission, &file, size).await? {
+            return Ok(progress);
+        }
+        tracing::warn!(mission = %sent.mission.id, %file, "a file that the register lacked was found in the store");
+        let row = self.row(sent, size);
+        let kept = row.clone();
+        self.write(move |conn| store::complete(conn, &kept)).await?;
+        self.objects.remove_upload(&sent.upload()).await?;
+        Ok(done(&row))
+    }
+
+    async fn turn_to_complete(&self) -> Result<SemaphorePermit<'_>> {
+        let turn = self.completing.acquire().await;
+        turn.map_err(|_| Error::refused(Code::Overloaded, "the server is stopping"))
+    }
+
+    /// A complete file, as of now.
+    fn row(&self, sent: &Sent, size: u64) -> FileRow {
+        let now = self.host.now();
+        FileRow {
+            mission: sent.mission.no,
+            sha256: sent.file.0.to_vec(),
+            size: i64::try_from(size).unwrap_or(i64::MAX),
+            completed_at: now.0,
+            durable_at: self.durable_at_once.then_some(now.0),
+        }
+    }
+}
+
+/// How many bytes of an upload are stored now.
+#[derive(Debug)]
+pub struct Stored {
+    /// Where it goes on.
+    pub offset: u64,
+    /// Another request wanted the upload.
+    pub given_up: bool,
+    /// Held until the caller is done too.
+    pub _turn: Turn,
+}
+
+/// Stores chunks as pieces, until they end or another request wants the upload.
+///
+/// # Errors
+/// `body_too_large` for more than the range has, or a store's.
+pub async fn store_pieces(
+    objects: &Objects,
+    upload: &Upload,
+    range: Range<u64>,
+    mut turn: Turn,
+    mut chunks: mpsc::Receiver<Bytes>,
+) -> Result<Stored> {
+    let mut offset = range.start;
+    let mut buffer = BytesMut::new();
+    let mut given_up = false;
+    loop {
+        let chunk = tokio::select! {
+            chunk = chunks.recv() => chunk,
+            () = turn.wanted(), if !given_up => {
+                given_up = true;
+                // What was handed on already is still stored.
+                chunks.close();
+                continue;
+            }
+        };
+        let Some(chunk) = chunk else { break };
+        let left = range.end - offset - buffer.len() as u64;
+        if chunk.len() as u64 > left {
+            return Err(too_large(range.end));
+        }
+        metrics::counter!("scrutineer_evidence_bytes_total").increment(chunk.len() as u64);
+        buffer.extend_from_slice(&chunk);
+        while buffer.len() >= PIECE_BYTES {
+            let piece = buffer.split_to(PIECE_BYTES).freeze();
+            let length = piece.len() as u64;
+            objects.put_piece(upload, offset, piece).await?;
+            offset += length;
+        }
+    }
+    if !buffer.is_empty() {
+        let length = buffer.len() as u64;
+        objects.put_piece(upload, offset, buffer.freeze()).await?;
+        offset += length;
+    }
+    Ok(Stored {
+        offset,
+        given_up,
+        _turn: turn,
+    })
 }
 
 fn done(row: &FileRow) -> Progress {

@@ -173,6 +173,7 @@ impl World {
             receipt: None,
             returned: Vec::new(),
             former: Vec::new(),
+            reference: Vec::new(),
         };
         let now = Micros(self.now);
         let prepared = ingest::prepare(

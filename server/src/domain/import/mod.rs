@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     clock::Host,
-    domain::{flags, missions::Mission},
+    domain::{flags, missions::Mission, reference},
     error::{Error, Result},
     keys::Keys,
     store::{Conn, Store, ledger, missions, projections, registers},
@@ -325,6 +325,7 @@ impl<'a> Reading<'a> {
                 if register == Register::Categories {
                     projections::reproject_severities(conn, mission.reference.no)?;
                 }
+                reference::catch_up(conn, mission)?;
             }
             Ok(())
         })?;

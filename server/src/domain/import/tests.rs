@@ -1,3 +1,5 @@
+mod snapshots;
+
 use super::*;
 use crate::{
     domain::missions::{self as domain_missions, Wish},

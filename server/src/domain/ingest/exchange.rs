@@ -273,6 +273,7 @@ pub fn answer(
         directives: protocol::exchange::Directives::default(),
         token: None,
         receipt_wanted: known.receipt_wanted,
+        reference: Vec::new(),
     })
 }
 
@@ -283,6 +284,9 @@ impl Prepared {
         (self.mission, self.batch, self.order, self.known)
     }
 }
+
+/// What observers read of an entry of the server's own.
+const FOR_OBSERVERS: [&str; 4] = ["at", "question", "title", "text"];
 
 #[derive(Serialize, Deserialize)]
 struct Cursor {
@@ -321,9 +325,9 @@ pub fn add_items(
             .ok()
             .and_then(|compact| SdJwt::parse(compact).ok())
             .ok_or_else(|| Error::Internal(format!("ledger number {at} does not hold an entry")))?;
-        // The reason is between coordinators; the question is for the observer.
+        // The reason is between coordinators; the rest is for the observer.
         let entry = entry
-            .withhold(|name| name == "question" || name == "at")
+            .withhold(|name| FOR_OBSERVERS.contains(&name))
             .to_wire();
         response.items.push(Item {
             number: number(at),

@@ -12,4 +12,4 @@ mod verify;
 pub use batch::{Batch, Batcher, Committed};
 pub use exchange::{Known, Order, Prepared, add_items, answer, check_form, prepare};
 pub use returned::{Returned, check as check_returned};
-pub use verify::{DeviceKey, DeviceKeys, judge};
+pub use verify::{Checked, DeviceKey, DeviceKeys, judge};

@@ -1,5 +1,5 @@
 //! Entries that the server once signed and phones hand back, because its history
-//! was cut short: the enrolment of the device and decisions on its reports.
+//! was cut short: the enrolment of the device, decisions on its reports, and messages.
 //!
 //! Only the server's own signature lets them in, so a phone can hand back no more
 //! than it was given. Whether a decision still counts is the projection's matter.
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use protocol::{
     codes::Code,
-    entry::{DECISION_TYP, Kind, Read, SdJwt, WireEntry},
+    entry::{DECISION_TYP, Kind, Message, Read, SdJwt, WireEntry},
     ids::{EntryHash, MissionId},
     jose::PublicKey,
 };
@@ -103,6 +103,8 @@ fn open(
     let given = match read.payload.kind {
         Kind::Decide => member("to").is_some_and(|to| status::ALL.contains(&to)),
         Kind::Enrol => member("device").is_some(),
+        // Phones are given all of it; one without its words would be of no use to others.
+        Kind::Message => read.withheld == 0 && Message::from_body(&read.body).is_ok(),
         _ => false,
     };
     if read.payload.v == 1 && given {

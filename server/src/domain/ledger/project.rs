@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use protocol::{
     codes::Code,
-    entry::{Attach, CheckIn, FileRef, Kind, Move, Read, ReportFields},
+    entry::{Attach, CheckIn, FileRef, Kind, Message, Move, Read, ReportFields},
     ids::EntryHash,
     jose::Jwk,
     planted::{Fault, is as planted},
@@ -20,7 +20,7 @@ use super::{
     registers::Registers,
 };
 use crate::{
-    domain::{acts::MissionRef, flags, status, text},
+    domain::{acts::MissionRef, flags, messages, status, text},
     error::{Error, Result},
     store::{
         Conn, bulk,
@@ -256,6 +256,14 @@ impl Projector {
                 Ok(Effect::Applied)
             }
             (Kind::Erase, Origin::Office(_)) => self.erase(conn, entry, id),
+            (Kind::Message, Origin::Office(_)) => {
+                let Ok(message) = Message::from_body(&read.body) else {
+                    return Ok(Effect::Quarantined(Code::Unreadable));
+                };
+                let audience = &message.audience;
+                messages::deliver(conn, self.mission, entry.number, &entry.hash, audience)?;
+                Ok(Effect::Applied)
+            }
             _ => Ok(Effect::Quarantined(Code::UnknownVersion)),
         }
     }

@@ -201,6 +201,7 @@ impl World {
             receipt: None,
             returned: Vec::new(),
             former: Vec::new(),
+            reference: Vec::new(),
         };
         let prepared = ingest::prepare(
             &self.cache,

@@ -66,6 +66,8 @@ kinds! {
     RevokeAccreditation = "revoke_accreditation";
     /// Two people had a report's words erased.
     Erase = "erase";
+    /// A coordinator tells observers something.
+    Message = "message";
 }
 
 impl Kind {

@@ -61,7 +61,9 @@ fn decisions_and_the_enrolment_are_handed_back_once() {
         .iter()
         .map(|one| (one.hash, one.number))
         .collect();
-    assert!(former.contains(&(filed.entry, 2)) && former.contains(&(decision, 3)));
+    for (hash, number) in [(enrolment, 1), (filed.entry, 2), (decision, 3)] {
+        assert!(former.contains(&(hash, number)), "{former:?}");
+    }
     world.server.requests.take();
     // The new history holds them: nothing is handed back again.
     assert_eq!(world.sync().returned, 0);

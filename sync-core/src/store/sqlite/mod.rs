@@ -96,6 +96,19 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Keeps everybody from opening the database at a path, for moving it; `None`
+    /// while somebody has it open.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn hold_alone(path: &Path) -> Result<Option<impl Sized + use<>>, StoreError> {
+        let files = Files::new(path);
+        let opening = files.lock_opening()?;
+        Ok(files.try_lock_alone()?.map(|alone| (opening, alone)))
+    }
+}
+
 /// Opens, configures and checks.
 fn connect(files: &Files) -> Result<Connection, StoreError> {
     if files.is_emptied()? {

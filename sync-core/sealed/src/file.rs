@@ -24,7 +24,7 @@ use protocol::ids::FileHash;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::seal::{DataKey, SealError};
+use crate::key::{Key, SealError};
 
 /// The one construction so far.
 pub const SUITE_1: u8 = 1;
@@ -56,7 +56,7 @@ struct Frame {
 }
 
 impl Frame {
-    fn new(key: &DataKey, header: [u8; HEADER]) -> Self {
+    fn new(key: &Key, header: [u8; HEADER]) -> Self {
         let derived: Zeroizing<[u8; 51]> = key.derive(&header[8..], &[INFO]);
         let (mut secret, mut prefix) = (Zeroizing::new([0; 32]), [0; 19]);
         secret.copy_from_slice(&derived[..32]);
@@ -110,7 +110,7 @@ pub struct Sealer {
 impl Sealer {
     /// Begins; the salt must be fresh and random. Write [`Self::header`] first.
     #[must_use]
-    pub fn new(key: &DataKey, salt: [u8; 32]) -> Self {
+    pub fn new(key: &Key, salt: [u8; 32]) -> Self {
         let mut header = [0; HEADER];
         header[..6].copy_from_slice(MAGIC);
         header[6] = SUITE_1;
@@ -187,7 +187,7 @@ impl Opener {
     /// Reads the header and the trailer of a sealed file of `length` bytes.
     /// `None`: another key, another suite, cut off, or changed.
     #[must_use]
-    pub fn new(key: &DataKey, header: &[u8], trailer: &[u8], length: u64) -> Option<Self> {
+    pub fn new(key: &Key, header: &[u8], trailer: &[u8], length: u64) -> Option<Self> {
         let header: [u8; HEADER] = header.try_into().ok()?;
         if &header[..6] != MAGIC || header[6] != SUITE_1 || header[7] != CHUNK_LOG2 {
             return None;
@@ -256,8 +256,8 @@ mod tests {
 
     use super::*;
 
-    fn key() -> DataKey {
-        DataKey::new([3; 32])
+    fn key() -> Key {
+        Key::new([3; 32])
     }
 
     fn seal(plain: &[u8], step: usize, salt: u8) -> (Vec<u8>, FileHash) {
@@ -271,7 +271,7 @@ mod tests {
         (out, hash)
     }
 
-    fn opener(key: &DataKey, sealed: &[u8]) -> Option<Opener> {
+    fn opener(key: &Key, sealed: &[u8]) -> Option<Opener> {
         let trailer = sealed.len().checked_sub(TRAILER)?;
         let (header, trailer) = (sealed.get(..HEADER)?, &sealed[trailer..]);
         Opener::new(key, header, trailer, sealed.len() as u64)
@@ -370,7 +370,7 @@ mod tests {
         let end = sealed.len() - TRAILER;
         mixed[end..].copy_from_slice(&other[end..]);
         assert!(open(&mixed).is_none());
-        assert!(opener(&DataKey::new([4; 32]), &sealed).is_none());
+        assert!(opener(&Key::new([4; 32]), &sealed).is_none());
     }
 
     proptest! {

@@ -1,0 +1,4 @@
+//! Messages to observers.
+
+pub(super) mod list;
+pub(super) mod send;
