@@ -35,7 +35,8 @@ const SOONEST: i64 = 1_000_000;
 struct Share {
     /// Of the requests answered at once, in percent: full beyond it.
     places: usize,
-    /// Of the times given away to those who come back.
+    /// Of the times given away to those who come back, while every lane has some
+    /// to give; a lane in which nobody waits leaves its share to the others.
     times: f64,
     /// The longest wait, in microseconds. Who comes back after it asks again.
     longest: i64,
@@ -136,7 +137,7 @@ impl Admission {
         let share = share(lane);
         let mut book = self.book();
         book.measure(&self.finished, now);
-        let apart = Duration::from_secs_f64(1.0 / (book.rate * share.times));
+        let apart = Duration::from_secs_f64(1.0 / (book.rate * book.share(lane, now)));
         let apart = i64::try_from(apart.as_micros()).unwrap_or(share.longest);
         let next = &mut book.next[lane as usize];
         // A clock that was set back must not keep anybody away.
@@ -153,6 +154,18 @@ impl Admission {
 }
 
 impl Book {
+    /// What a lane gets of the times: its own share of those of the lanes in which
+    /// times to come are given away.
+    fn share(&self, lane: Lane, now: Micros) -> f64 {
+        let waiting = |other: &Lane| *other == lane || self.next[*other as usize] > now.0;
+        let all: f64 = Lane::ALL
+            .into_iter()
+            .filter(waiting)
+            .map(|other| share(other).times)
+            .sum();
+        share(lane).times / all
+    }
+
     fn measure(&mut self, finished: &AtomicUsize, now: Micros) {
         let since = *self.window.get_or_insert(now.0);
         let passed = now.0.saturating_sub(since);
@@ -218,6 +231,10 @@ mod tests {
     fn those_turned_away_come_back_as_a_queue() {
         let admission = Admission::new(0);
         let wait = |lane| admission.enter(lane, NOW).err().map(|later| later.0);
+        // Somebody waits in every lane.
+        for lane in [Lane::Critical, Lane::News, Lane::Files] {
+            wait(lane);
+        }
         let waits: Vec<u32> = (0..1_000).filter_map(|_| wait(Lane::Text)).collect();
         assert!(waits.is_sorted());
         // 100 a second are assumed, of which words get 35.
@@ -226,6 +243,23 @@ mod tests {
         assert!(*waits.last().unwrap() <= 30);
         // Nobody waits behind another lane.
         assert!(wait(Lane::Critical).unwrap() <= 2);
+    }
+
+    #[test]
+    fn a_lane_in_which_nobody_waits_leaves_its_times_to_the_others() {
+        let admission = Admission::new(0);
+        let waits: Vec<u32> = (0..1_000)
+            .map(|_| admission.later(Lane::Text, NOW).0)
+            .collect();
+        // 100 a second are assumed, and words get all of them.
+        assert!((10..=12).contains(waits.last().unwrap()), "{waits:?}");
+        // Once news waits too, words get 35 of 45.
+        admission.later(Lane::News, NOW);
+        let more: Vec<u32> = (0..1_000)
+            .map(|_| admission.later(Lane::Text, NOW).0)
+            .collect();
+        let takes = more.last().unwrap() - waits.last().unwrap();
+        assert!((12..=14).contains(&takes), "{takes}");
     }
 
     #[test]
@@ -255,9 +289,9 @@ mod tests {
         let waits: Vec<u32> = (0..7_000)
             .map(|_| admission.later(Lane::Text, now).0)
             .collect();
-        // 2,000 a second, of which words get 700.
+        // 2,000 a second, of which words get 1,750 while files wait too.
         assert!(
-            (9..=13).contains(waits.last().unwrap()),
+            (4..=7).contains(waits.last().unwrap()),
             "{:?}",
             waits.last()
         );

@@ -246,6 +246,9 @@ mod tests {
         "revoked_accreditations",
     ];
 
+    /// In no backup, for a reason that its migration gives.
+    const LEFT_OUT: [&str; 1] = ["bundles"];
+
     /// Every migration's text, one behind the other.
     fn migrations() -> String {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/sqlite");
@@ -265,6 +268,7 @@ mod tests {
             .iter()
             .map(|table| table.name)
             .chain(PROJECTIONS)
+            .chain(LEFT_OUT)
             .collect();
         let made: BTreeSet<&str> = migration
             .lines()

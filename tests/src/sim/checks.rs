@@ -154,7 +154,7 @@ fn statuses(world: &World) -> Result<(), Broken> {
                 let rows = ledger::of_subject(conn, mission, &id)?;
                 Ok((
                     rows,
-                    bulk::reports_by_id(conn, mission, &[id.clone()])?.pop(),
+                    bulk::reports_by_id(conn, mission, std::slice::from_ref(&id))?.pop(),
                 ))
             })
             .expect("reads");

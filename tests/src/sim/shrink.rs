@@ -9,6 +9,9 @@ use super::{
     script::{Act, Setting, Step},
 };
 
+/// A way to run a story.
+pub type Runner = dyn Fn(Setting, &[Step]) -> Result<(), Broken>;
+
 /// A story that breaks a rule.
 #[derive(Clone, Debug)]
 pub struct Story {
@@ -34,7 +37,7 @@ pub fn shrink(story: Story, tries: usize) -> Story {
 pub fn shrink_with(
     mut story: Story,
     mut tries: usize,
-    run: &dyn Fn(Setting, &[Step]) -> Result<(), Broken>,
+    run: &Runner,
 ) -> Story {
     let mut size = story.steps.len().div_ceil(2).max(1);
     loop {
@@ -62,7 +65,7 @@ pub fn shrink_with(
 }
 
 /// Leaves out phones that nothing happens to.
-fn fewer_phones(story: Story, run: &dyn Fn(Setting, &[Step]) -> Result<(), Broken>) -> Story {
+fn fewer_phones(story: Story, run: &Runner) -> Story {
     let used = story.steps.iter().filter_map(|step| step.act.phone()).max();
     let setting = Setting {
         phones: used.map_or(1, |last| last + 1),

@@ -392,14 +392,13 @@ impl World {
         for (ticket, call) in self.phones[id].line.take_calls() {
             let work = self.phones[id].at_work();
             let syncing = &mut self.syncing[id];
-            if work == Some(Work::Background) && !syncing.called {
-                if self.now.get() < syncing.not_before {
-                    let early = (syncing.not_before - self.now.get()) / 1_000;
-                    return broken(
-                        "I12 back-off",
-                        format!("phone {id} came {early} ms before its time"),
-                    );
-                }
+            let own_accord = work == Some(Work::Background) && !syncing.called;
+            if own_accord && self.now.get() < syncing.not_before {
+                let early = (syncing.not_before - self.now.get()) / 1_000;
+                return broken(
+                    "I12 back-off",
+                    format!("phone {id} came {early} ms before its time"),
+                );
             }
             syncing.called = true;
             let phone = &mut self.phones[id];

@@ -38,8 +38,8 @@ pub struct Options {
     #[arg(long, default_value_t = 455)]
     pub rate: u64,
     /// Microseconds of the server's time that a new connection takes, whether it is
-    /// served or turned away. Assumed, not measured
-    #[arg(long, default_value_t = 500)]
+    /// served or turned away, or given up meanwhile. Assumed, not measured
+    #[arg(long, default_value_t = 200)]
     pub connection: i64,
     /// Requests answered at once, as `max_in_flight`
     #[arg(long, default_value_t = 512)]

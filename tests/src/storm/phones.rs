@@ -164,12 +164,14 @@ impl Environment for World {
 
 /// What a phone has asked for.
 enum Pending {
-    Exchange(Vec<EntryHash>),
+    /// With its entry, or for what is new alone.
+    Exchange(Option<EntryHash>),
     Token,
 }
 
 struct Phone {
     engine: Engine,
+    entry: EntryHash,
     critical: bool,
     returned: i64,
     delivered: bool,
@@ -211,6 +213,8 @@ struct Storm<'a> {
     number: u64,
     server: Server<'a>,
     signed: Signed,
+    /// By whether the report is critical, and whether nothing is sent.
+    lanes: BTreeMap<(bool, bool), Lane>,
     patience: i64,
     outcome: Outcome,
 }
@@ -236,6 +240,7 @@ pub fn run(options: &Options) -> Outcome {
         number: 0,
         server: Server::new(&admission, options.rate, options.connection),
         signed,
+        lanes: BTreeMap::new(),
         patience: i64::try_from(patience).unwrap_or(i64::MAX),
         outcome: Outcome {
             phones: options.phones,
@@ -291,6 +296,7 @@ fn make(options: &Options, world: &World) -> (Vec<Phone>, Signed) {
         let entry = reports[usize::from(!critical)].clone();
         let within = i64::try_from(chance.below(options.within * 1_000_000)).unwrap_or_default();
         Phone {
+            entry: entry.hash,
             engine: Engine::new(snapshot(&identity, &entry, epoch), signer.clone()),
             critical,
             returned: START + within,
@@ -482,16 +488,15 @@ impl Storm<'_> {
                 match command {
                     Command::Apply(changes) => self.note(phone, &changes),
                     Command::SendExchange { request, token } => {
-                        let call = wire::exchange("", &request, token.as_deref());
-                        let hashes = request.entries.iter();
-                        let hashes =
-                            hashes.filter_map(|wire| Some(SdJwt::from_wire(wire).ok()?.hash()));
-                        let pending = Pending::Exchange(hashes.collect());
-                        self.ask(phone, pending, lane_of(&call));
+                        let lane = self.lane(phone, &request, token.as_deref());
+                        // A phone has one entry.
+                        let sends = !request.entries.is_empty();
+                        let hashes = sends.then_some(self.phones[phone].entry);
+                        self.ask(phone, Pending::Exchange(hashes), lane);
                     }
                     Command::SendToken { assertion } => {
-                        let call = wire::token("", &assertion);
-                        self.ask(phone, Pending::Token, lane_of(&call));
+                        let lane = lane_of(&wire::token("", &assertion));
+                        self.ask(phone, Pending::Token, lane);
                     }
                     Command::WakeAfter(millis) => {
                         let wait = i64::try_from(millis).unwrap_or(i64::MAX / 1000) * 1000;
@@ -543,6 +548,16 @@ impl Storm<'_> {
         }
     }
 
+    /// What the transport says of such a request, which is asked once: to write out
+    /// a hundred thousand bodies that nobody reads would take minutes.
+    fn lane(&mut self, phone: usize, request: &exchange::Request, token: Option<&str>) -> Lane {
+        let kind = (self.phones[phone].critical, request.entries.is_empty());
+        *self
+            .lanes
+            .entry(kind)
+            .or_insert_with(|| lane_of(&wire::exchange("", request, token)))
+    }
+
     fn ask(&mut self, phone: usize, pending: Pending, lane: Lane) {
         let now = self.now();
         let one = &mut self.phones[phone];
@@ -589,9 +604,9 @@ impl Storm<'_> {
         });
         let event = match (&one.pending, failure) {
             (Some(Pending::Exchange(_)), Some(failure)) => Event::Exchange(Err(failure)),
-            (Some(Pending::Exchange(hashes)), None) => {
-                let hashes = hashes.clone();
-                Event::Exchange(Ok(self.response(&hashes)))
+            (Some(Pending::Exchange(sent)), None) => {
+                let sent = *sent;
+                Event::Exchange(Ok(self.response(sent)))
             }
             (Some(Pending::Token), Some(failure)) => Event::Token(Err(failure)),
             (Some(Pending::Token), None) => Event::Token(Ok(TokenGrant {
@@ -605,10 +620,10 @@ impl Storm<'_> {
     }
 
     /// As `server/src/api/exchange.rs` answers.
-    fn response(&self, hashes: &[EntryHash]) -> exchange::Response {
+    fn response(&self, sent: Option<EntryHash>) -> exchange::Response {
         let now = Micros(self.now());
         let pressed = self.server.is_pressed();
-        let outcomes = hashes.iter().map(|hash| exchange::Outcome {
+        let outcomes = sent.iter().map(|hash| exchange::Outcome {
             hash: *hash,
             outcome: OutcomeKind::Stored,
             number: Some(1),
@@ -620,9 +635,7 @@ impl Storm<'_> {
             epoch: self.signed.epoch,
             server_time: now.rfc3339(),
             outcomes: outcomes.collect(),
-            receipt: hashes
-                .first()
-                .map(|hash| self.signed.receipts[hash].clone()),
+            receipt: sent.map(|hash| self.signed.receipts[&hash].clone()),
             items: Vec::new(),
             cursor: None,
             more: false,
