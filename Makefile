@@ -51,8 +51,8 @@ sim: ## run simulated stories, SEEDS=… from SEED_START=… on; docs/reliabilit
 
 sim-faults: ## plant faults one by one, and see that the simulator catches each
 	@scripts/setup.sh build
-	@cargo build --release --locked --quiet -p tests --bin sim --features planted --target-dir target/planted
-	@target/planted/release/sim --faults --seeds $(SEEDS) --start $(SEED_START)
+	@cargo build --release --locked --quiet -p tests --bin sim --features planted
+	@target/release/sim --faults --seeds $(SEEDS) --start $(SEED_START)
 
 check: ## formatting, lints, and what the dependencies bring in
 	@scripts/setup.sh build

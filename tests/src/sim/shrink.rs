@@ -34,11 +34,7 @@ pub fn shrink(story: Story, tries: usize) -> Story {
 
 /// The same with another way to run a story.
 #[must_use]
-pub fn shrink_with(
-    mut story: Story,
-    mut tries: usize,
-    run: &Runner,
-) -> Story {
+pub fn shrink_with(mut story: Story, mut tries: usize, run: &Runner) -> Story {
     let mut size = story.steps.len().div_ceil(2).max(1);
     loop {
         let mut at = 0;
