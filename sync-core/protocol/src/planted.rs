@@ -53,6 +53,7 @@ faults! {
     EpochIgnored: "sync-core engine", "A new history of the server goes unnoticed.";
     ReturnedDropped: "sync-core engine", "Decisions are not handed back to a server that lost them.";
     EnrolmentNotReturned: "sync-core engine", "The enrolment is not handed back to a server that lost it.";
+    UnknownIgnored: "sync-core engine", "The enrolment is not handed back to a server that does not know the device.";
     RefusedDropped: "sync-core engine", "An entry that was refused is not offered again.";
     StuckDropped: "sync-core engine", "An entry that got a 4xx is not offered again.";
     StuckDelivered: "sync-core engine", "An entry that stands alone after bisecting counts as delivered.";

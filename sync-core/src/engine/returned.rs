@@ -33,7 +33,9 @@ pub(super) struct Returned {
 fn is_unknown(snapshot: &Snapshot) -> bool {
     let mut deliveries = snapshot.deliveries.by_hash.values();
     deliveries.any(|delivery| {
-        delivery.standing == Standing::Refused && delivery.code == Some(Code::UnknownKey)
+        delivery.standing == Standing::Refused
+            && delivery.code == Some(Code::UnknownKey)
+            && !planted(Fault::UnknownIgnored)
     })
 }
 

@@ -501,12 +501,6 @@ fn files_arrived(world: &World, id: usize, view: &[Report]) -> Result<(), Broken
         return Ok(());
     }
     for file in view.iter().flat_map(|report| &report.files) {
-        // A file that was durable and let go of, under a database that was then put
-        // back: its bytes are with the server, which does not know of them.
-        if world.put_back && !file.here && file.status == FileStatus::Unreadable {
-            whole(world, &file.file.sha256)?;
-            continue;
-        }
         if !matches!(file.status, FileStatus::Delivered | FileStatus::Durable) {
             return broken(
                 "I11 evidence",

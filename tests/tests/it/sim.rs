@@ -23,6 +23,54 @@ fn no_story_breaks_a_rule() {
     }
 }
 
+/// Stories that once broke a rule.
+#[test]
+fn what_was_found_stays_mended() {
+    use script::{Act, Fate, Setting, Step};
+    let minute = tests::sim::clock::MINUTE;
+    let (phone, nth, severity, length) = (0, 0, 1, 60);
+    let setting = Setting {
+        seed: 10,
+        phones: 1,
+        servers: 1,
+        length: 240 * minute,
+        liveness: true,
+        durable: true,
+        drop_bytes: true,
+    };
+    let file = Act::File {
+        phone,
+        severity,
+        length,
+    };
+    let fate = Fate::CutAnswer(287);
+    let bytes = 5_000;
+    let stories = [
+        // An older database, put in place before any receipt reached the phone: it did
+        // not know the device, and nothing could prove that it once had.
+        [
+            (199, Act::Next { phone, fate }),
+            (213, file),
+            (215, Act::PutBack { renewed: false }),
+        ],
+        // A file that the phone let go of, under a database that is older than it.
+        [
+            (60, file),
+            (61, Act::Attach { phone, nth, bytes }),
+            (200, Act::PutBack { renewed: true }),
+        ],
+    ];
+    for story in stories {
+        let steps = story.map(|(at, act)| Step {
+            at: at * minute,
+            act,
+        });
+        if let Err(broken) = run(setting, &steps) {
+            panic!("{broken:?} in {steps:?}");
+        }
+    }
+}
+
 #[test]
 fn a_seed_tells_the_same_story_every_time() {
     let mut traces = std::collections::BTreeSet::new();
