@@ -1,11 +1,11 @@
-.PHONY: help demo test build bench road crashes storm check fmt
+.PHONY: help demo test build bench road crashes storm sim sim-faults check fmt
 PART ?= reports
 CYCLES ?= 1000
 SEED ?= 1
 .DEFAULT_GOAL := help
 
 help: ## what can be done here
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## start a server with two sample missions, and say what to try
 	@scripts/setup.sh build
@@ -41,6 +41,18 @@ crashes: ## kill phones and server CYCLES=1000 times on each database and count 
 storm: ## let 113,000 phones come back at once, in virtual time, and draw the curve
 	@scripts/setup.sh bench
 	@cargo run --release --locked --quiet --bin storm -- --seed $(SEED) --picture docs/return-after-shutdown.svg
+
+SEEDS ?= 1000
+SEED_START ?= 1
+sim: ## run simulated stories, SEEDS=… from SEED_START=… on; docs/reliability.md
+	@scripts/setup.sh build
+	@cargo build --release --locked --quiet -p tests --bin sim
+	@target/release/sim --seeds $(SEEDS) --start $(SEED_START)
+
+sim-faults: ## plant faults one by one, and see that the simulator catches each
+	@scripts/setup.sh build
+	@cargo build --release --locked --quiet -p tests --bin sim --features planted
+	@target/release/sim --faults --seeds $(SEEDS) --start $(SEED_START)
 
 check: ## formatting, lints, and what the dependencies bring in
 	@scripts/setup.sh build

@@ -4,6 +4,11 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const _: () = assert!(
+    !protocol::planted::COMPILED,
+    "planted faults are for the simulator"
+);
+
 fn main() -> std::process::ExitCode {
     scrutineer::cli::main()
 }

@@ -18,7 +18,7 @@
 //! and no randomness is read outside [`host`]; reading needs no network.
 //!
 //! Not here yet, and where it will go: other platforms' stores, key stores and
-//! transports (the traits), the simulator (runs [`engine::Engine`]).
+//! transports (the traits).
 
 pub mod client;
 pub mod courier;

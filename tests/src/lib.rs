@@ -24,6 +24,7 @@
 //! | [`bench`] | the measurements of `make bench` |
 //! | [`crashes`] | the cycles of `make crashes` |
 //! | [`road`] | the measurements of `make road` |
+//! | [`sim`] | the simulator: phones, network and servers in virtual time, from one seed |
 //! | [`storm`] | all phones coming back at once, in virtual time |
 //! | [`wait`], [`chance`], [`reaper`] | deadlines, seeded randomness, and an end to every process started |
 //!
@@ -58,6 +59,7 @@ pub mod programs;
 pub mod reaper;
 pub mod road;
 pub mod s3;
+pub mod sim;
 pub mod site;
 pub mod storm;
 pub mod upload;

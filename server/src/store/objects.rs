@@ -25,7 +25,11 @@ use object_store::{
     ClientOptions, GetOptions, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig,
     WriteMultipart, aws::AmazonS3Builder, local::LocalFileSystem, path::Path,
 };
-use protocol::{codes::Code, ids::FileHash};
+use protocol::{
+    codes::Code,
+    ids::FileHash,
+    planted::{Fault, is as planted},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -242,7 +246,7 @@ impl Objects {
         let mut writer =
             WriteMultipart::new_with_chunk_size(self.inner.put_multipart(&path).await?, part);
         match self.copy(upload, pieces, &mut writer).await {
-            Ok(digest) if digest == upload.file.0 => {
+            Ok(digest) if digest == upload.file.0 || planted(Fault::HashNotVerified) => {
                 writer.finish().await?;
                 Ok(true)
             }

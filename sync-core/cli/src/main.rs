@@ -17,6 +17,11 @@ mod tell;
 
 use std::process::ExitCode;
 
+const _: () = assert!(
+    !protocol::planted::COMPILED,
+    "planted faults are for the simulator"
+);
+
 fn main() -> ExitCode {
     let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
     // Known before the rest is parsed, so that wrong usage is told in JSON too.

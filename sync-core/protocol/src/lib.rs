@@ -29,6 +29,7 @@ pub mod ids;
 pub mod jose;
 pub mod ledger;
 pub mod limits;
+pub mod planted;
 pub mod problem;
 pub mod receipt;
 pub mod reference;

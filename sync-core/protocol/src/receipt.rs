@@ -7,6 +7,7 @@ use crate::{
     encoding::from_object,
     ids::{EntryHash, EpochId, MissionId},
     jose::{Jws, JwsError, PublicKey, SignError, Signer},
+    planted::{Fault, is as planted},
 };
 
 /// `typ` of a receipt.
@@ -73,8 +74,12 @@ impl Receipt {
     /// [`ReceiptError`].
     pub fn verify(compact: &str, key: &PublicKey) -> Result<Self, ReceiptError> {
         let jws = Jws::parse(compact)?;
-        let receipt: Self =
-            from_object(jws.verify(key, TYP)?).map_err(|_| ReceiptError::Unreadable)?;
+        let payload = if planted(Fault::ForeignReceipt) {
+            &jws.payload
+        } else {
+            jws.verify(key, TYP)?
+        };
+        let receipt: Self = from_object(payload).map_err(|_| ReceiptError::Unreadable)?;
         if receipt.v == 1 {
             Ok(receipt)
         } else {

@@ -25,6 +25,7 @@ use protocol::{
     entry::{Kind, ReportFields},
     ids::{JournalId, SubjectId},
     jose::Signer,
+    planted::{Fault, is as planted},
 };
 pub use reference::{Known, ReferenceOverview};
 pub use settings::{KeepEvidence, SendFiles, Settings};
@@ -368,6 +369,10 @@ impl Client {
             match self.store.apply(batch).await {
                 Ok(()) => {
                     self.refresh().await?;
+                    return Ok(filed);
+                }
+                Err(StoreError::Conflict) if planted(Fault::ConflictIgnored) => return Ok(filed),
+                Err(StoreError::Failed(_)) if planted(Fault::StoreErrorIgnored) => {
                     return Ok(filed);
                 }
                 Err(StoreError::Conflict) => {}

@@ -9,6 +9,7 @@ use protocol::{
     exchange,
     ids::{EntryHash, JournalId},
     jose::PublicKey,
+    planted::{Fault, is as planted},
     receipt::Receipt,
 };
 
@@ -104,10 +105,15 @@ impl Engine {
         sync.failures = 0;
         sync.wait = None;
 
-        let new_epoch = sync.epoch.is_some_and(|epoch| epoch != response.epoch);
+        let new_epoch = sync.epoch.is_some_and(|epoch| epoch != response.epoch)
+            && !planted(Fault::EpochIgnored);
+        let epoch = match sync.epoch {
+            Some(epoch) if planted(Fault::EpochIgnored) => epoch,
+            _ => response.epoch,
+        };
         let flapping = new_epoch && run.report.new_epoch;
         run.report.new_epoch |= new_epoch;
-        sync.epoch = Some(response.epoch);
+        sync.epoch = Some(epoch);
         self.snapshot.deliveries.epoch = sync.epoch;
         self.snapshot.uploads.epoch = sync.epoch;
         run.proof = None;
@@ -149,6 +155,10 @@ impl Engine {
             run.report.wait_ms = Some(self.snapshot.sync.asked_to_wait(seconds, spread, env));
         }
         let stop = run.report.wait_ms.is_some() && !run.explicit;
+        if planted(Fault::CursorBeforeItems) {
+            let sync = Change::Sync(self.snapshot.sync.clone());
+            self.out.push_back(Command::Apply(vec![sync]));
+        }
         changes.push(Change::Sync(self.snapshot.sync.clone()));
         self.out.push_back(Command::Apply(changes));
         let left = outcome.unprocessed;
@@ -211,7 +221,8 @@ impl Engine {
             let number = receipt
                 .as_ref()
                 .and_then(|(_, receipt)| receipt.number_of(&outcome.hash));
-            if outcome.outcome.is_delivered()
+            if !planted(Fault::DeliveredUnproved)
+                && outcome.outcome.is_delivered()
                 && (number.is_none()
                     || outcome
                         .number
@@ -235,7 +246,7 @@ impl Engine {
                 .insert(outcome.hash, delivery.clone());
             changes.push(Change::Delivery(outcome.hash, delivery));
         }
-        if fork && !run.report.new_journal {
+        if fork && !run.report.new_journal && !planted(Fault::ForkKeepsJournal) {
             // Somebody else writes into this journal too; further entries go to a new one.
             run.report.new_journal = true;
             let journal = JournalId(host::uuid(env));
@@ -259,7 +270,7 @@ impl Engine {
         let behind = sync.seen.as_ref().is_some_and(|seen| {
             seen.epoch == receipt.epoch.0 && seen.number >= receipt.head.number
         });
-        if behind {
+        if behind || planted(Fault::SeenReceiptNotKept) {
             return;
         }
         sync.seen = Some(Seen {
@@ -336,7 +347,11 @@ impl Engine {
             .get(&hash)
             .map_or(0, |before| before.tries);
         let delivery = Delivery {
-            standing: Standing::Stuck,
+            standing: if planted(Fault::StuckDelivered) {
+                Standing::Delivered
+            } else {
+                Standing::Stuck
+            },
             number: None,
             code: Some(code),
             epoch: self.snapshot.sync.epoch,

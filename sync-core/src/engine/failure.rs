@@ -1,6 +1,9 @@
 //! What it means when there is no good answer. Entries stay, whatever it is.
 
-use protocol::codes::Code;
+use protocol::{
+    codes::Code,
+    planted::{Fault, is as planted},
+};
 
 use super::{Change, Command, Ended, Engine, Failure, Sent, plan};
 use crate::host::Environment;
@@ -48,6 +51,10 @@ impl Engine {
     pub(super) fn on_failure(&mut self, sent: Sent, failure: Failure, env: &dyn Environment) {
         let Some(run) = &mut self.run else { return };
         match &failure {
+            Failure::Problem { status: 413, .. }
+            | Failure::Network {
+                status: Some(413), ..
+            } if planted(Fault::TooLargeNotHalved) => self.end_with(failure, env),
             // Also when a proxy says so: smaller is worth a try, and proves nothing.
             Failure::Network {
                 status: Some(413), ..
@@ -118,6 +125,7 @@ impl Engine {
     fn isolate(&mut self, sent: Sent, code: Code, failure: Failure, env: &dyn Environment) {
         let Some(run) = &mut self.run else { return };
         match sent.hashes.as_slice() {
+            _ if planted(Fault::PoisonBlocks) => self.end_with(failure, env),
             [] => self.end_with(failure, env),
             [culprit] => {
                 let culprit = *culprit;

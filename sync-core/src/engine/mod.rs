@@ -38,6 +38,7 @@ use protocol::{
     ids::{EntryHash, FileHash, JournalId},
     jose::Signer,
     limits,
+    planted::{Fault, is as planted},
 };
 pub use state::{Identity, SyncState, Token, Wait, keys};
 
@@ -393,6 +394,9 @@ impl Engine {
             plan::BATCH_BYTES => None,
             bytes => Some(bytes),
         };
+        if planted(Fault::BackoffForgotten) {
+            self.snapshot.sync.wait = None;
+        }
         self.out.push_back(Command::Apply(vec![Change::Sync(
             self.snapshot.sync.clone(),
         )]));

@@ -6,7 +6,13 @@ use std::{
     rc::Rc,
 };
 
-use protocol::{arrange::arrange, entry::Kind, ids::EntryHash, limits};
+use protocol::{
+    arrange::arrange,
+    entry::Kind,
+    ids::EntryHash,
+    limits,
+    planted::{Fault, is as planted},
+};
 
 use crate::journal::{
     Entry,
@@ -55,7 +61,7 @@ impl Plan {
     ) -> Self {
         let critical = critical_subjects(entries.iter().map(AsRef::as_ref));
         let lane = |entry: &Entry| match entry.kind() {
-            _ if critical.contains(&entry.subject()) => CRITICAL,
+            _ if critical.contains(&entry.subject()) && !planted(Fault::CriticalLast) => CRITICAL,
             Kind::CheckIn => 2,
             _ => REPORTS,
         };
@@ -66,6 +72,8 @@ impl Plan {
             match deliveries.of(&entry.hash) {
                 None => first.push(entry),
                 Some(delivery) => match delivery.standing {
+                    Standing::Refused if planted(Fault::RefusedDropped) => {}
+                    Standing::Stuck if planted(Fault::StuckDropped) => {}
                     Standing::Refused => refused.push((REFUSED, entry.hash)),
                     Standing::Stuck => stuck.push((delivery.tries, entry.hash)),
                     Standing::Delivered | Standing::Held | Standing::Quarantined => {}

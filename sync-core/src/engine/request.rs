@@ -12,6 +12,7 @@ use protocol::{
     exchange,
     ids::EntryHash,
     limits,
+    planted::{Fault, is as planted},
 };
 
 use super::{ASSERTION_LIFE, Command, Engine, Sent, Waiting, returned, state::Pending};
@@ -129,7 +130,12 @@ impl Engine {
         env.random(&mut jti);
         let thumbprint = self.signer.public().thumbprint();
         // By the server's clock: the device's own may be years off.
-        let iat = self.snapshot.sync.server_time(env.now()) / 1_000_000;
+        let time = if planted(Fault::AssertionByWallClock) {
+            env.now().wall
+        } else {
+            self.snapshot.sync.server_time(env.now())
+        };
+        let iat = time / 1_000_000;
         let assertion = Assertion {
             iss: thumbprint.clone(),
             sub: thumbprint,

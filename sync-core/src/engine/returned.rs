@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 
 use protocol::{
+    codes::Code,
     entry::{SdJwt, WireEntry},
     exchange::Former,
     ids::{EntryHash, EpochId},
+    planted::{Fault, is as planted},
 };
 
 use super::Snapshot;
+use crate::journal::delivery::Standing;
 
 /// An entry to hand back.
 #[derive(Clone, Debug)]
@@ -25,6 +28,17 @@ pub(super) struct Returned {
     epoch: EpochId,
 }
 
+/// Whether the server refused an entry because it does not know this device: its
+/// database was put back to before the enrolment, and no receipt can prove that.
+fn is_unknown(snapshot: &Snapshot) -> bool {
+    let mut deliveries = snapshot.deliveries.by_hash.values();
+    deliveries.any(|delivery| {
+        delivery.standing == Standing::Refused
+            && delivery.code == Some(Code::UnknownKey)
+            && !planted(Fault::UnknownIgnored)
+    })
+}
+
 /// Everything of an earlier history. What the present one holds by now is among
 /// it: the plan leaves that out.
 pub(super) fn find(snapshot: &Snapshot) -> BTreeMap<EntryHash, Returned> {
@@ -33,7 +47,9 @@ pub(super) fn find(snapshot: &Snapshot) -> BTreeMap<EntryHash, Returned> {
     };
     let mut found = BTreeMap::new();
     let enrolled = snapshot.identity.enrolled.as_ref();
-    if let Some(enrolled) = enrolled.filter(|enrolled| enrolled.epoch != now)
+    if let Some(enrolled) =
+        enrolled.filter(|enrolled| enrolled.epoch != now || is_unknown(snapshot))
+        && !planted(Fault::EnrolmentNotReturned)
         && let Some(wire) = &enrolled.entry
         && let Ok(entry) = SdJwt::from_wire(wire)
     {
@@ -44,6 +60,9 @@ pub(super) fn find(snapshot: &Snapshot) -> BTreeMap<EntryHash, Returned> {
             epoch: enrolled.epoch,
         };
         found.insert(entry.hash(), returned);
+    }
+    if planted(Fault::ReturnedDropped) {
+        return found;
     }
     for (hash, item) in snapshot.items.iter().filter(|(_, item)| item.epoch != now) {
         // One that cannot be read any more can prove nothing to the server either.

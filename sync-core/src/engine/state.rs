@@ -9,6 +9,7 @@ use protocol::{
     ids::{EntryHash, EpochId, MissionId},
     jose::PublicKey,
     limits,
+    planted::{Fault, is as planted},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -104,7 +105,11 @@ impl Wait {
     #[must_use]
     pub fn left(&self, now: Now) -> u64 {
         let elapsed = match (self.uptime, now.uptime) {
-            (Some(then), Some(now_up)) if self.boot == now.boot && now_up >= then => now_up - then,
+            (Some(then), Some(now_up))
+                if self.boot == now.boot && now_up >= then && !planted(Fault::WaitByWallClock) =>
+            {
+                now_up - then
+            }
             _ => match u64::try_from(now.wall.saturating_sub(self.wall) / 1000) {
                 Ok(millis) => millis,
                 // The clock went back: it says nothing, so the wait is over.
@@ -184,8 +189,12 @@ impl SyncState {
         // One that expires under way costs one more request, nothing else.
         let margin = 5_000_000;
         let token = self.token.as_ref()?;
-        (token.expires.saturating_sub(margin) > self.server_time(now))
-            .then_some(token.text.as_str())
+        let time = if planted(Fault::TokenByWallClock) {
+            now.wall
+        } else {
+            self.server_time(now)
+        };
+        (token.expires.saturating_sub(margin) > time).then_some(token.text.as_str())
     }
 
     /// Milliseconds to wait before the next exchange on one's own accord. A
@@ -245,7 +254,10 @@ impl SyncState {
         spread: u32,
         env: &dyn Environment,
     ) -> u64 {
-        let millis = capped(seconds) + host::between(env, 0, capped(spread));
+        let mut millis = capped(seconds) + host::between(env, 0, capped(spread));
+        if planted(Fault::WaitShortened) {
+            millis /= 2;
+        }
         self.wait = Some(Wait {
             asked: true,
             ..Wait::new(millis, env.now())

@@ -1,7 +1,11 @@
 //! What the answers to an upload's requests mean. A file stays on the device,
 //! whatever they say, and none is in another's way.
 
-use protocol::{codes::Code, ids::FileHash};
+use protocol::{
+    codes::Code,
+    ids::FileHash,
+    planted::{Fault, is as planted},
+};
 
 use super::{
     Change, Command, Engine, Failure, Waiting,
@@ -182,7 +186,8 @@ impl Engine {
             code: None,
         });
         // Only under a history that this run has heard of, and said just now.
-        let may_go = whole && state.durable && answered && one.all_delivered;
+        let durable = state.durable || planted(Fault::BytesDroppedEarly);
+        let may_go = whole && durable && answered && one.all_delivered;
         if may_go && self.snapshot.drop_bytes && self.snapshot.here.remove(&file) {
             self.out.push_back(Command::DropBytes(file));
         }
@@ -249,6 +254,14 @@ impl Engine {
                 ..
             }
         );
+        if connected && planted(Fault::PartAssumedTaken) {
+            let state = UploadState {
+                offset: part.offset + part.length,
+                durable: false,
+                length: None,
+            };
+            return self.settle(part.file, state, env);
+        }
         if too_large && part.length <= CHUNK_LEAST {
             return self.set_file_aside(part.file, FileStanding::NotTaken, Code::BodyTooLarge, env);
         }

@@ -8,7 +8,13 @@
 
 use std::{collections::BTreeSet, io::Read};
 
-use protocol::{codes::Code, encoding::b64, ids::FileHash, limits};
+use protocol::{
+    codes::Code,
+    encoding::b64,
+    ids::FileHash,
+    limits,
+    planted::{Fault, is as planted},
+};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -123,7 +129,9 @@ impl Shelf<'_> {
         }
         let file = sealer.finish(&mut out)?;
         self.files.append(name, &out).await?;
-        self.files.sync(name).await?;
+        if !planted(Fault::FileNotSynced) {
+            self.files.sync(name).await?;
+        }
         Ok(Draft {
             name: name.to_owned(),
             file,

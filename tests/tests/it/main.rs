@@ -28,5 +28,6 @@ mod reference;
 mod releases;
 mod sealed_home;
 mod secret_service;
+mod sim;
 mod storm;
 mod stranger;

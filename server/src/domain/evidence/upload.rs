@@ -3,7 +3,11 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use protocol::{codes::Code, ids::FileHash};
+use protocol::{
+    codes::Code,
+    ids::FileHash,
+    planted::{Fault, is as planted},
+};
 use tokio::{
     sync::{SemaphorePermit, mpsc},
     task::JoinHandle,
@@ -298,7 +302,7 @@ fn done(row: &FileRow) -> Progress {
         offset: size,
         size,
         complete: true,
-        durable: row.durable_at.is_some(),
+        durable: row.durable_at.is_some() || planted(Fault::DurableTooEarly),
     }
 }
 

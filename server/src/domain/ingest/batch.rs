@@ -8,7 +8,12 @@ use std::{
     thread::JoinHandle,
 };
 
-use protocol::{codes::Code, exchange::Former, ids::EpochId};
+use protocol::{
+    codes::Code,
+    exchange::Former,
+    ids::EpochId,
+    planted::{Fault, is as planted},
+};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -212,10 +217,19 @@ fn commit(
         epoch::note_former(conn, mission, &former)?;
         Ok((outcome, epoch::current(conn)?))
     };
+    let mut early = None;
     let appended = store.write(|conn| {
         let outcome = append(conn, registers, mission, &entries, &contacts, quota, now)?;
-        end(conn, outcome)
+        let done = end(conn, outcome)?;
+        if planted(Fault::AckBeforeCommit) && done.0.number % 7 == 0 {
+            early = Some(done);
+            return Err(Error::Internal("died before the commit".into()));
+        }
+        Ok(done)
     });
+    if let Some(early) = early {
+        return Ok(early);
+    }
     match appended {
         Err(Error::Database(error)) if !crate::error::is_unavailable(&error) => {
             tracing::warn!(%error, entries = entries.len(), "a batch failed; looking for the entry that did it");

@@ -9,6 +9,7 @@ use protocol::{
     ids::EntryHash,
     ledger::{Chain, extend},
     limits,
+    planted::{Fault, is as planted},
 };
 use uuid::Uuid;
 
@@ -278,7 +279,9 @@ impl Run {
     }
 
     fn one(&mut self, conn: &mut Conn, entry: &Incoming) -> Result<Appended> {
-        if let Some(known) = self.known.get(&entry.hash).copied() {
+        if let Some(known) = self.known.get(&entry.hash).copied()
+            && !planted(Fault::DuplicateNotLookedUp)
+        {
             return self.again(conn, entry, known);
         }
         let number = self.number + 1;
@@ -323,8 +326,18 @@ impl Run {
                 }
             }
         };
+        if planted(Fault::QuarantinedNotStored) && standing == "quarantined" {
+            return Ok(Appended {
+                outcome: OutcomeKind::Quarantined,
+                number,
+                code,
+                fork,
+            });
+        }
         self.number = number;
-        self.chain = chain;
+        if !(planted(Fault::ChainSkipsQuarantine) && standing == "quarantined") {
+            self.chain = chain;
+        }
         if standing != "quarantined" {
             self.count_announced(entry);
         }
@@ -356,7 +369,7 @@ impl Run {
             self.projector.note_held(base);
         }
         let settled = standing == "applied" || code == Some(Code::Overtaken);
-        if settled && self.projector.is_awaited(&entry.hash) {
+        if !planted(Fault::HeldNotReleased) && settled && self.projector.is_awaited(&entry.hash) {
             self.release(conn, entry.hash, Base::of(standing))?;
         }
         let outcome = match standing {
@@ -477,7 +490,7 @@ impl Run {
         };
         let claims = self.places.entry(place).or_default();
         claims.push(read.payload.subject.0);
-        claims.len() > 1
+        claims.len() > 1 && !planted(Fault::ForkNotTold)
     }
 
     fn flag_fork(&mut self, conn: &mut Conn, entry: &Incoming) -> Result<()> {

@@ -8,6 +8,7 @@ use protocol::{
     entry::{Attach, CheckIn, FileRef, Kind, Message, Move, Read, ReportFields},
     ids::EntryHash,
     jose::Jwk,
+    planted::{Fault, is as planted},
 };
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -347,6 +348,9 @@ impl Projector {
                     return Ok(Effect::Quarantined(Code::Unreadable));
                 };
                 self.write(conn, &mut row, entry, read, fields)?;
+                if planted(Fault::AmendResetsStatus) {
+                    row.status = status::RECEIVED.into();
+                }
                 reopen(&mut row);
             }
             Kind::Withdraw => {

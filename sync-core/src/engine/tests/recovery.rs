@@ -142,3 +142,24 @@ fn a_lower_receipt_does_not_replace_the_proof() {
     let requests = world.server.requests.take();
     assert_eq!(requests[0].seen.as_ref().map(|seen| seen.number), Some(5));
 }
+
+/// Its database was put back to before the enrolment, and this device never got a
+/// receipt that could prove it (the simulator's seed 10).
+#[test]
+fn a_server_that_does_not_know_the_device_gets_the_enrolment_back() {
+    let world = World::new(35);
+    let enrolment = world.server.sign_enrolment();
+    assert!(block_on(world.client.enrol(&world.server.link())).is_ok());
+    let filed = world.file("seen by me");
+    let unknown = (OutcomeKind::Refused, Some(Code::UnknownKey), false);
+    world
+        .server
+        .verdicts
+        .borrow_mut()
+        .insert(filed.entry, unknown);
+    assert_eq!(world.sync().refused, 1);
+    world.server.verdicts.borrow_mut().clear();
+    assert!(returned(&world).iter().all(Vec::is_empty));
+    assert_eq!(world.sync().pending, 0);
+    assert_eq!(returned(&world)[0], [enrolment]);
+}

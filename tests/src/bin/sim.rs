@@ -1,0 +1,7 @@
+//! `make sim`: runs many stories and says what came of it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tests::sim::command::main()
+}
