@@ -47,6 +47,7 @@ faults! {
     ConflictIgnored: "sync-core client", "Two filings take the same place, and the loser counts as filed.";
     FileNotSynced: "sync-core evidence", "An attached file's bytes are not synced before its entry is filed.";
     CursorBeforeItems: "sync-core engine", "The cursor is stored before the items that came with it.";
+    DamagedItemSkipped: "sync-core engine", "The cursor goes on although an item of the page was damaged.";
     SeenReceiptNotKept: "sync-core engine", "The highest receipt of a history is not kept.";
     DeliveredUnproved: "sync-core engine", "An entry counts as delivered without a receipt.";
     ForeignReceipt: "protocol", "A receipt under another key is believed.";
@@ -58,6 +59,7 @@ faults! {
     StuckDropped: "sync-core engine", "An entry that got a 4xx is not offered again.";
     StuckDelivered: "sync-core engine", "An entry that stands alone after bisecting counts as delivered.";
     PoisonBlocks: "sync-core engine", "A batch that is refused is not bisected.";
+    ProofBesidePoison: "sync-core engine", "A receipt is only handed in beside what the server answers no request with.";
     TooLargeNotHalved: "sync-core engine", "A batch that is too large is not halved.";
     CriticalLast: "sync-core engine", "Critical reports are sent last.";
     ForkKeepsJournal: "sync-core engine", "After a fork the phone writes on in the same journal.";
@@ -78,6 +80,7 @@ faults! {
     RollbackUnheard: "server epoch", "A receipt that contradicts the database is not heard.";
     ReceiptNotWanted: "server epoch", "The server never asks for the receipt of what it lacks.";
     CursorSkips: "server ingest", "The cursor goes one decision too far.";
+    CursorUnchecked: "server ingest", "A cursor that was changed on its way is believed.";
     HashNotVerified: "server evidence", "A complete file is not checked against its hash.";
     DurableTooEarly: "server evidence", "A file is called durable once it is complete.";
 }

@@ -387,6 +387,7 @@ impl Engine {
         run: &mut super::Run,
         changes: &mut Vec<Change>,
     ) {
+        let rejected = run.report.items_rejected;
         for item in &response.items {
             let entry = SdJwt::from_wire(&item.entry)
                 .ok()
@@ -413,7 +414,13 @@ impl Engine {
             changes.push(Change::Item(entry.hash(), kept));
         }
         let sync = &mut self.snapshot.sync;
-        let moved = response.cursor.is_some() && response.cursor != sync.cursor;
+        // What was damaged on its way comes whole another time; what never does must
+        // not be in the way of what comes after it.
+        let whole = run.report.items_rejected == rejected
+            || sync.rejected >= REJECTED
+            || planted(Fault::DamagedItemSkipped);
+        sync.rejected = if whole { 0 } else { sync.rejected + 1 };
+        let moved = whole && response.cursor.is_some() && response.cursor != sync.cursor;
         if moved {
             sync.cursor.clone_from(&response.cursor);
         }
@@ -429,6 +436,9 @@ impl Engine {
         }
     }
 }
+
+/// Times that a page of items is asked for again because some were not believed.
+const REJECTED: u32 = 3;
 
 /// What became of the entries of one exchange.
 #[derive(Debug, Default)]

@@ -327,6 +327,13 @@ impl Engine {
         if let Some(one) = self.starving(env) {
             return self.send_part(&one, env);
         }
+        // Not beside what the server may answer no request with.
+        let proves = |run: &Run| {
+            run.proof.is_some() && run.plan.is_only_stuck() && !planted(Fault::ProofBesidePoison)
+        };
+        if self.run.as_ref().is_some_and(proves) {
+            return self.send_exchange(Sent::default(), env);
+        }
         let (entries, returned) = (&self.snapshot.entries, &self.returned);
         let Some(run) = &mut self.run else { return };
         let batch = run.plan.next(|hash| {
@@ -335,7 +342,6 @@ impl Engine {
             let wire = own.or_else(|| returned.get(hash).map(|returned| returned.wire.clone()));
             wire.map_or(0, |wire| request::exchange_size(&wire))
         });
-        let proves = run.proof.is_some();
         let token = self.snapshot.sync.valid_token(env.now()).is_some();
         if !batch.is_empty() {
             self.send_exchange(
@@ -346,8 +352,6 @@ impl Engine {
                 },
                 env,
             );
-        } else if proves {
-            self.send_exchange(Sent::default(), env);
         } else if run.news_read || run.pages == 0 {
             if !self.next_reference(env) {
                 self.next_file(env);

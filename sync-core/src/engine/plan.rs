@@ -139,6 +139,11 @@ impl Plan {
             .is_some_and(|(lane, _)| *lane == CRITICAL)
     }
 
+    /// Whether what is left failed alone before.
+    pub(super) fn is_only_stuck(&self) -> bool {
+        self.parts.is_empty() && self.queue.is_empty()
+    }
+
     /// What is left of a batch that failed as a whole.
     pub(super) fn parts(&self) -> impl Iterator<Item = &EntryHash> {
         self.parts.iter().flatten()

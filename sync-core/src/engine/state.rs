@@ -129,6 +129,9 @@ pub struct SyncState {
     /// Where the items end.
     #[serde(default)]
     pub cursor: Option<String>,
+    /// Answers in a row whose items were not all believed.
+    #[serde(default)]
+    pub rejected: u32,
     /// The server's clock minus the device's, in microseconds.
     #[serde(default)]
     pub clock_offset: Option<i64>,

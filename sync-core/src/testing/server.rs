@@ -99,6 +99,8 @@ pub(crate) struct FakeServer {
     pub(crate) reference: RefCell<Vec<Snapshot>>,
     /// Bytes of a delta that stands in an answer.
     pub(crate) inline: Cell<usize>,
+    /// So many items are damaged on their way.
+    pub(crate) damage_items: Cell<u32>,
     /// Deltas lack a line.
     pub(crate) false_deltas: Cell<bool>,
     /// Names how it packs.
@@ -140,6 +142,7 @@ impl FakeServer {
             rolled_back: Cell::new(false),
             reference: RefCell::default(),
             inline: Cell::new(1_000),
+            damage_items: Cell::new(0),
             false_deltas: Cell::new(false),
             packing: Cell::new(0),
             damages: Cell::new(false),
@@ -368,7 +371,13 @@ impl FakeServer {
             .take(if token { self.page.get() + 1 } else { 0 })
             .collect();
         let more = found.len() > self.page.get();
-        let items: Vec<Item> = found.into_iter().take(self.page.get()).collect();
+        let mut items: Vec<Item> = found.into_iter().take(self.page.get()).collect();
+        for item in &mut items {
+            if let Some(left) = self.damage_items.get().checked_sub(1) {
+                self.damage_items.set(left);
+                item.entry.payload.push(' ');
+            }
+        }
         let end = if more {
             items.last().map_or(cursor as u64, |item| item.number)
         } else {

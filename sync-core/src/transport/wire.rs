@@ -151,7 +151,7 @@ pub fn read_enrolment(answer: Result<Answer, Unreachable>) -> Result<enrolment::
 
 /// Reads the answer to an exchange. An outcome of a kind that this version does
 /// not know counts as not processed, and so does an offer of an unknown register;
-/// the rest of the answer stands.
+/// an item that cannot be read stays, as one that is not believed.
 ///
 /// # Errors
 /// [`Failure`].
@@ -162,14 +162,32 @@ pub fn read_exchange(answer: Result<Answer, Unreachable>) -> Result<exchange::Re
             "outcomes",
             (|value| exchange::Outcome::deserialize(value).is_ok()) as fn(&Value) -> bool,
         ),
-        ("items", |value| exchange::Item::deserialize(value).is_ok()),
         ("reference", |value| Offer::deserialize(value).is_ok()),
     ] {
         if let Some(Value::Array(values)) = value.get_mut(list) {
             values.retain(keeps);
         }
     }
+    if let Some(Value::Array(items)) = value.get_mut("items") {
+        for item in items {
+            if exchange::Item::deserialize(&*item).is_err() {
+                *item = unreadable_item();
+            }
+        }
+    }
     exchange::Response::deserialize(value).map_err(|_| foreign(200, "an answer of another form"))
+}
+
+/// Stands for an item that cannot be read. Nobody's signature is on it, so it is
+/// not believed, and counted.
+fn unreadable_item() -> Value {
+    let entry = WireEntry {
+        header: String::new(),
+        payload: String::new(),
+        disclosures: Vec::new(),
+        signature: String::new(),
+    };
+    serde_json::json!(exchange::Item { number: 0, entry })
 }
 
 /// Reads the answer to a request for a token.

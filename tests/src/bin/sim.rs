@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// The same as the server's: a story allocates a great deal.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     tests::sim::command::main()
 }

@@ -132,13 +132,31 @@ fn forks_end(world: &World) -> Result<(), Broken> {
 pub(super) fn only_poison_waits(world: &mut World) -> Result<(), Broken> {
     let bad: Vec<_> = world.poison.keys().copied().collect();
     let waits = |hash: &EntryHash| !world.oracle.holds(hash) && !bad.contains(hash);
-    match world.oracle.promised.keys().find(|hash| waits(hash)) {
-        None => Ok(()),
-        Some(hash) => broken(
-            "I7 isolation",
-            format!("{hash} waits because of another that the server cannot take"),
-        ),
-    }
+    let Some(hash) = world.oracle.promised.keys().copied().find(waits) else {
+        return Ok(());
+    };
+    let how = standing(world, &hash);
+    broken(
+        "I7 isolation",
+        format!("{hash} waits because of another that the server cannot take; it is {how}"),
+    )
+}
+
+/// How an entry stands, as the phone that filed it sees it.
+fn standing(world: &mut World, hash: &EntryHash) -> String {
+    let phone = world
+        .oracle
+        .promised
+        .get(hash)
+        .map_or(0, |promise| promise.phone);
+    let steps = view(world, phone)
+        .unwrap_or_default()
+        .into_iter()
+        .flat_map(|report| report.entries);
+    let step = steps.into_iter().find(|step| step.entry == *hash);
+    step.map_or("nowhere".into(), |step| {
+        format!("a `{}`, {:?}, {:?}", step.kind, step.delivery, step.code)
+    })
 }
 
 /// I9: a report's status is what coordinators decided last; an amendment of a

@@ -288,6 +288,9 @@ pub fn story(seed: u64) -> (Setting, Vec<Step>) {
     if mix.clones {
         clone(&mut chance, phones, length, &mut steps);
     }
+    if mix.clocks && chance.below(3) == 0 {
+        jump_in_a_wait(&mut chance, phones, length, &mut steps);
+    }
     let faults = chance.below(count) + 2;
     for _ in 0..faults {
         // Faults near people's acts meet more than those in the silence.
@@ -350,6 +353,29 @@ pub fn crowd(seed: u64, phones: usize) -> (Setting, Vec<Step>) {
 
 fn moment(chance: &mut Chance, length: Time) -> Time {
     i64::try_from(chance.below(u64::try_from(length).unwrap_or(1))).unwrap_or(0)
+}
+
+/// The server asks a phone to wait, its clock jumps, and something is filed.
+fn jump_in_a_wait(chance: &mut Chance, phones: usize, length: Time, steps: &mut Vec<Step>) {
+    const YEARS: i64 = 10 * 365 * 24 * 3_600;
+    let phone = usize::try_from(chance.below(phones as u64)).unwrap_or(0);
+    let at = moment(chance, length);
+    let file = Act::File {
+        phone,
+        severity: 1,
+        length: 40,
+    };
+    let fate = Fate::Problem(503);
+    let seconds = *chance.pick(&[YEARS, -YEARS, 3_600]);
+    for (after, act) in [
+        (0, Act::Next { phone, fate }),
+        (1, file),
+        (30, Act::Jump { phone, seconds }),
+        (60, file),
+    ] {
+        let at = at + after * SECOND;
+        steps.push(Step { at, act });
+    }
 }
 
 /// A phone is cloned, and both go on.

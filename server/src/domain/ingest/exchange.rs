@@ -14,6 +14,7 @@ use protocol::{
     receipt::{Head, Held, Receipt},
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{
@@ -292,6 +293,25 @@ const FOR_OBSERVERS: [&str; 4] = ["at", "question", "title", "text"];
 struct Cursor {
     e: Uuid,
     n: i64,
+    /// Follows from the others: a cursor that was changed on its way would skip what
+    /// the phone then never gets.
+    #[serde(default)]
+    c: u32,
+}
+
+impl Cursor {
+    fn new(e: Uuid, n: i64) -> Self {
+        let digest = Sha256::new()
+            .chain_update(e.as_bytes())
+            .chain_update(n.to_be_bytes())
+            .finalize();
+        let c = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        Self { e, n, c }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.c == Self::new(self.e, self.n).c
+    }
 }
 
 /// Adds what waits for an accreditation. A cursor of another history, or one
@@ -309,6 +329,7 @@ pub fn add_items(
     let from = cursor
         .and_then(protocol::encoding::unb64)
         .and_then(|bytes| serde_json::from_slice::<Cursor>(&bytes).ok())
+        .filter(|cursor| cursor.is_whole() || planted(Fault::CursorUnchecked))
         .filter(|cursor| cursor.e == response.epoch.0)
         .map_or(0, |cursor| cursor.n);
     let limit = i64::try_from(limits::EXCHANGE_ITEMS).unwrap_or(i64::MAX);
@@ -334,10 +355,7 @@ pub fn add_items(
             entry,
         });
     }
-    let cursor = Cursor {
-        e: response.epoch.0,
-        n: last,
-    };
+    let cursor = Cursor::new(response.epoch.0, last);
     let text = serde_json::to_vec(&cursor).map_err(|error| Error::Internal(error.to_string()))?;
     response.cursor = Some(protocol::encoding::b64(text));
     Ok(())

@@ -317,3 +317,22 @@ fn an_unusable_cursor_is_dropped() {
     );
     assert_eq!(world.server.holds(&again.entry), 1);
 }
+
+/// A bit changed on its way would cost a decision for ever if the cursor went on (the
+/// simulator's seed 500); but what never comes whole is in nobody's way.
+#[test]
+fn a_page_with_a_damaged_item_is_read_again_a_few_times() {
+    let world = World::enrolled(71);
+    let filed = world.file("one");
+    world.sync();
+    world.server.decide(filed.report, "in_review", None);
+    world.server.damage_items.set(1);
+    assert_eq!(world.sync().items_rejected, 1);
+    let report = world.sync();
+    assert_eq!((report.items, report.items_rejected), (1, 0));
+
+    world.server.decide(filed.report, "verified", None);
+    world.server.damage_items.set(u32::MAX);
+    let rejected: Vec<usize> = (0..6).map(|_| world.sync().items_rejected).collect();
+    assert_eq!(rejected, [1, 1, 1, 1, 0, 0]);
+}
