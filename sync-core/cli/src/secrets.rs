@@ -85,7 +85,8 @@ pub(crate) fn passphrase(
         Passphrase::SecretService => {
             let mut name = [0; 16];
             env.random(&mut name);
-            let name = protocol::encoding::b64(name);
+            // Never `-…`, which secret-tool would take for an option.
+            let name = format!("key-{}", protocol::encoding::b64(name));
             let mut key = Zeroizing::new([0; 32]);
             env.random(&mut *key);
             secret_service::store(&name, &key)?;
