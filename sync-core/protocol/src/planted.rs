@@ -80,7 +80,6 @@ faults! {
     RollbackUnheard: "server epoch", "A receipt that contradicts the database is not heard.";
     ReceiptNotWanted: "server epoch", "The server never asks for the receipt of what it lacks.";
     CursorSkips: "server ingest", "The cursor goes one decision too far.";
-    CursorUnchecked: "server ingest", "A cursor that was changed on its way is believed.";
     HashNotVerified: "server evidence", "A complete file is not checked against its hash.";
     DurableTooEarly: "server evidence", "A file is called durable once it is complete.";
 }

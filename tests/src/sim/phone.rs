@@ -80,6 +80,8 @@ pub struct Phone {
     pub fates: std::collections::VecDeque<Fate>,
     /// What becomes of the next parts of files.
     pub part_fates: std::collections::VecDeque<Fate>,
+    /// Bits to be changed in the next news.
+    pub news_flips: std::collections::VecDeque<u32>,
     /// How long things take.
     pub chance: Chance,
     /// The program, while it runs.
@@ -127,6 +129,7 @@ impl Phone {
             line: Line::default(),
             fates: std::collections::VecDeque::new(),
             part_fates: std::collections::VecDeque::new(),
+            news_flips: std::collections::VecDeque::new(),
             chance,
             client: None,
             incarnation: 0,

@@ -109,6 +109,13 @@ pub enum Act {
         /// That.
         fate: Fate,
     },
+    /// A bit is another in the next news that the phone gets: items and cursor.
+    FlipNews {
+        /// The phone.
+        phone: usize,
+        /// Which.
+        at: u32,
+    },
     /// The phone dies at the n-th call to its store from now.
     Die {
         /// The phone.
@@ -255,7 +262,7 @@ pub fn story(seed: u64) -> (Setting, Vec<Step>) {
     let mut likely = |percent| chance.below(100) < percent;
     let mix = Mix {
         network: likely(85),
-        flips: likely(20),
+        flips: likely(30),
         phone: likely(60),
         clocks: likely(40),
         clones: likely(12),
@@ -473,6 +480,9 @@ fn fault(chance: &mut Chance, phones: usize, mix: Mix) -> Option<Act> {
         }
         45..=49 if mix.flips => {
             let at = small(chance, u64::from(u32::MAX));
+            if chance.below(3) == 0 {
+                return Some(Act::FlipNews { phone, at });
+            }
             let fate = if chance.below(2) == 0 {
                 Fate::FlipRequest(at)
             } else {

@@ -126,6 +126,7 @@ impl Act {
             | Self::Sync { phone }
             | Self::Next { phone, .. }
             | Self::NextPart { phone, .. }
+            | Self::FlipNews { phone, .. }
             | Self::Die { phone, .. }
             | Self::Fail { phone, .. }
             | Self::Reboot { phone }
@@ -170,6 +171,9 @@ impl Act {
             Self::Sync { phone } => format!("phone {phone} is asked to sync"),
             Self::Next { phone, fate } => {
                 format!("what will happen to a call of phone {phone}: {fate:?}")
+            }
+            Self::FlipNews { phone, .. } => {
+                format!("a bit will be another in the next news of phone {phone}")
             }
             Self::NextPart { phone, fate } => {
                 format!("what will happen to a part of a file of phone {phone}: {fate:?}")

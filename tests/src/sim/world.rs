@@ -135,6 +135,7 @@ pub struct World {
     backup: Option<Backup>,
     /// The database was put back.
     pub(super) put_back: bool,
+    put_raw: bool,
     pub(super) oracle: Oracle,
     trace: Sha256,
     tally: Tally,
@@ -173,6 +174,7 @@ impl World {
             dies_after_commit: false,
             backup: None,
             put_back: false,
+            put_raw: false,
             oracle: Oracle::default(),
             trace: Sha256::new(),
             tally: Tally::default(),
@@ -270,6 +272,7 @@ impl World {
         for phone in &mut self.phones {
             phone.fates.clear();
             phone.part_fates.clear();
+            phone.news_flips.clear();
             phone.fuse.calm();
         }
         self.queue
@@ -608,16 +611,20 @@ impl World {
                     };
                     self.after(i64::from(seconds) * SECOND, Event::Arrive(again));
                 }
-                let answer = self.ask(phone, ticket, &call)?;
+                let mut answer = self.ask(phone, ticket, &call)?;
                 if self.dies_after_commit && bytes::is_exchange(&call) {
                     self.dies_after_commit = false;
                     self.count("server died after the commit");
                     self.servers.crash();
                     Err(bytes::silence(true))
+                } else if ticket.is_some() && self.flip_news(phone, &mut answer) {
+                    asked = Asked::Unknown;
+                    Ok(answer)
                 } else {
                     asked = asked_by(&call, &answer);
                     let told = self.last_forks.iter().map(|journal| (phone, *journal));
-                    self.told_forks.extend(told);
+                    // Nobody hears the answer to a repeated call.
+                    self.told_forks.extend(told.filter(|_| ticket.is_some()));
                     Ok(answer)
                 }
             }
@@ -633,6 +640,24 @@ impl World {
             self.after(wait, Event::Reply(reply));
         }
         Ok(())
+    }
+
+    /// Changes a bit of the news in an answer, if it brings any and it is time.
+    fn flip_news(&mut self, phone: usize, answer: &mut Answer) -> bool {
+        const NEWS: &[u8] = b"\"items\":[";
+        let Some(begin) = answer
+            .body
+            .windows(NEWS.len())
+            .position(|part| part == NEWS)
+        else {
+            return false;
+        };
+        let Some(at) = self.phones[phone].news_flips.pop_front() else {
+            return false;
+        };
+        self.count("bit flipped in news");
+        bytes::flip(&mut answer.body[begin..], at);
+        true
     }
 
     /// What the server answers to a call because of an entry that it carries.
@@ -768,6 +793,11 @@ impl World {
                 self.phones[phone].fates.push_back(fate);
                 Ok(())
             }
+            Act::FlipNews { phone, at } => {
+                self.oracle.disordered = true;
+                self.phones[phone].news_flips.push_back(at);
+                Ok(())
+            }
             Act::NextPart { phone, fate } => {
                 self.phones[phone].part_fates.push_back(fate);
                 Ok(())
@@ -857,6 +887,10 @@ impl World {
                 } else {
                     "older database put in place"
                 });
+                // Twice under one name of the history, a phone cannot tell the two apart;
+                // docs/reliability.md says what follows.
+                let renewed = renewed || self.put_raw;
+                self.put_raw |= !renewed;
                 self.put_back = true;
                 self.servers.put_back(&backup, renewed);
                 self.oracle.forget_ledger();

@@ -329,8 +329,7 @@ pub fn add_items(
     let from = cursor
         .and_then(protocol::encoding::unb64)
         .and_then(|bytes| serde_json::from_slice::<Cursor>(&bytes).ok())
-        .filter(|cursor| cursor.is_whole() || planted(Fault::CursorUnchecked))
-        .filter(|cursor| cursor.e == response.epoch.0)
+        .filter(|cursor| cursor.is_whole() && cursor.e == response.epoch.0)
         .map_or(0, |cursor| cursor.n);
     let limit = i64::try_from(limits::EXCHANGE_ITEMS).unwrap_or(i64::MAX);
     let mut rows =
@@ -363,4 +362,20 @@ pub fn add_items(
 
 fn number(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_that_was_changed_is_not_whole() {
+        let e = Uuid::from_bytes([7; 16]);
+        let cursor = Cursor::new(e, 5);
+        assert!(cursor.is_whole());
+        assert!(!Cursor { n: 7, ..cursor }.is_whole());
+        // As earlier versions wrote it: then reading starts over.
+        let old: Cursor = serde_json::from_value(serde_json::json!({ "e": e, "n": 5 })).unwrap();
+        assert!(!old.is_whole());
+    }
 }
