@@ -24,6 +24,7 @@ pub mod messages;
 pub mod migrate;
 pub mod missions;
 pub mod objects;
+mod pool;
 pub mod presence;
 pub mod projections;
 pub mod quarantine;
@@ -43,8 +44,6 @@ use std::{
     time::Duration,
 };
 
-use diesel::r2d2::{self, ManageConnection, Pool};
-
 pub use conn::{Conn, DatabaseUrl, savepoint};
 
 use crate::error::{Error, Result};
@@ -53,7 +52,7 @@ use crate::error::{Error, Result};
 #[derive(Clone)]
 pub struct Store {
     url: DatabaseUrl,
-    pool: Pool<Manager>,
+    pool: Arc<pool::Connections>,
     /// SQLite has one writer: waiting for it here is fair and costs nothing,
     /// where its own busy handler polls.
     writer: Option<Arc<Mutex<()>>>,
@@ -77,13 +76,7 @@ impl Store {
     /// When it cannot be reached, or a migration fails (it is then rolled back).
     pub fn open(url: &DatabaseUrl, connections: u32) -> Result<Self> {
         migrate::run(url)?;
-        let pool = Pool::builder()
-            .max_size(connections.max(2))
-            .min_idle(Some(1))
-            .connection_timeout(Duration::from_secs(10))
-            .test_on_check_out(false)
-            .build(Manager(url.clone()))
-            .map_err(|error| Error::Connection(error.to_string()))?;
+        let pool = Arc::new(pool::Connections::open(url, connections)?);
         let writer = matches!(url, DatabaseUrl::Sqlite(_)).then(|| Arc::new(Mutex::new(())));
         Ok(Self {
             url: url.clone(),
@@ -148,7 +141,7 @@ impl Store {
     /// A connection in a transaction. One that went stale in the pool (the
     /// database was restarted) shows when the transaction begins: nothing has
     /// been done by then, so the next one is taken.
-    fn begin(&self, begin: conn::Begin) -> Result<r2d2::PooledConnection<Manager>> {
+    fn begin(&self, begin: conn::Begin) -> Result<pool::InUse> {
         let mut spare = self.pool.max_size();
         loop {
             let mut connection = self.connection()?;
@@ -194,50 +187,9 @@ impl Store {
         Ok(connection.conn.batch_execute("SELECT 1")?)
     }
 
-    fn connection(&self) -> Result<r2d2::PooledConnection<Manager>> {
+    fn connection(&self) -> Result<pool::InUse> {
         self.pool
             .get()
             .map_err(|error| Error::Connection(error.to_string()))
-    }
-}
-
-/// Makes connections for the pool.
-#[derive(Debug)]
-struct Manager(DatabaseUrl);
-
-/// A connection of the pool.
-struct Pooled {
-    conn: Conn,
-    /// It could not begin a transaction, so the pool drops it.
-    broken: bool,
-}
-
-impl ManageConnection for Manager {
-    type Connection = Pooled;
-    type Error = r2d2::Error;
-
-    fn connect(&self) -> std::result::Result<Pooled, r2d2::Error> {
-        let conn = self.0.connect().map_err(r2d2::Error::ConnectionError)?;
-        Ok(Pooled {
-            conn,
-            broken: false,
-        })
-    }
-
-    fn is_valid(&self, pooled: &mut Pooled) -> std::result::Result<(), r2d2::Error> {
-        use diesel::connection::SimpleConnection as _;
-        pooled
-            .conn
-            .batch_execute("SELECT 1")
-            .map_err(r2d2::Error::QueryError)
-    }
-
-    fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        use diesel::connection::TransactionManager as _;
-        pooled.broken
-            || std::thread::panicking()
-            || <Conn as diesel::Connection>::TransactionManager::is_broken_transaction_manager(
-                &mut pooled.conn,
-            )
     }
 }

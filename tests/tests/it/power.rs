@@ -194,6 +194,12 @@ impl Ground {
         let server = site.start();
         let phone = Phone::enrolled(&site, mission, "D-1");
         server.stop();
+        // A connection that outlived its pool once left the log behind here, and
+        // another, of an audit below, deleted it while it was being copied.
+        assert!(
+            !site.data.join("scrutineer.sqlite-wal").exists(),
+            "a stopped server has written its log back"
+        );
         let first = site.scratch().join("first");
         faults::copy(&site.data, &first);
         Self { site, first, phone }
