@@ -168,11 +168,14 @@ impl Client {
             .collect();
         let references = self.references().await?;
         let (current_journal, sync) = (self.current_journal().await?, self.sync_state().await?);
-        let receipt = match &sync.seen_receipt {
-            Some(name) => self.store.record(Space::Receipt, &name.0).await?,
-            None => None,
-        };
-        let receipt = receipt.and_then(|record| self.unseal(&record));
+        let mut receipts = BTreeMap::new();
+        let earlier = sync.earlier.iter().map(|proof| &proof.receipt);
+        for name in sync.seen_receipt.iter().chain(earlier) {
+            let record = self.store.record(Space::Receipt, &name.0).await?;
+            if let Some(compact) = record.and_then(|record| self.unseal(&record)) {
+                receipts.insert(*name, compact);
+            }
+        }
         let book = self.book.borrow();
         Ok(Snapshot {
             identity,
@@ -185,7 +188,7 @@ impl Client {
             drop_bytes: settings.keep_evidence == KeepEvidence::UntilDurable,
             items,
             references,
-            receipt,
+            receipts,
             current_journal,
             sync,
             app: self.app.clone(),
