@@ -27,6 +27,10 @@ pub(super) struct Connections {
     gone: Option<Mutex<mpsc::Receiver<()>>>,
 }
 
+/// So few connections may stay open although nobody uses them; of more, each idle one
+/// would keep its cache for nothing.
+const FEW: u32 = 3;
+
 impl Connections {
     /// A pool of at most so many; one is made at once.
     ///
@@ -38,11 +42,19 @@ impl Connections {
             url: url.clone(),
             open,
         };
-        let pool = Pool::builder()
+        let mut builder = Pool::builder()
             .max_size(most.max(2))
             .min_idle(Some(1))
             .connection_timeout(Duration::from_secs(10))
-            .test_on_check_out(false)
+            .test_on_check_out(false);
+        if matches!(url, DatabaseUrl::Sqlite(_)) {
+            // A file's connection does not go stale with age.
+            builder = builder.max_lifetime(None);
+            if most <= FEW {
+                builder = builder.idle_timeout(None);
+            }
+        }
+        let pool = builder
             .build(manager)
             .map_err(|error| Error::Connection(error.to_string()))?;
         Ok(Self {

@@ -185,12 +185,12 @@ fn no_word_is_left(fault: Fault, stride: usize) {
 
 #[test]
 fn no_word_is_left_by_a_kill() {
-    no_word_is_left(Fault::Kill, 3);
+    no_word_is_left(Fault::Kill, 1);
 }
 
 #[test]
 fn no_word_is_left_by_a_power_failure() {
-    no_word_is_left(Fault::PowerPart, 4);
+    no_word_is_left(Fault::PowerPart, 1);
 }
 
 /// The secrets that open a home: no form of them is left in any file.

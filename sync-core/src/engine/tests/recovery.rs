@@ -150,6 +150,22 @@ fn a_server_rolled_back_twice_is_shown_the_receipt_of_the_history_it_returns_to(
     }
 }
 
+/// Beside an entry that the server answers no request with, the proof of what the
+/// server lacks would never be heard.
+#[test]
+fn the_receipt_is_shown_although_an_entry_cannot_be_taken() {
+    let (world, filed, enrolment, decision) = decided(38);
+    let bad = world.file("cannot be taken");
+    world.server.poison.borrow_mut().insert(bad.entry);
+    world.server.ledger.borrow_mut().truncate(1);
+    world.server.rolled_back.set(true);
+    let report = world.sync();
+    assert!(report.stuck > 0 && !world.server.rolled_back.get());
+    for hash in [filed.entry, enrolment, decision] {
+        assert_eq!(world.server.holds(&hash), 1);
+    }
+}
+
 /// A server that was put back signs receipts of its own for less; the proof of
 /// what it once confirmed stays.
 #[test]
