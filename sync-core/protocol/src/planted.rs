@@ -49,6 +49,7 @@ faults! {
     CursorBeforeItems: "sync-core engine", "The cursor is stored before the items that came with it.";
     DamagedItemSkipped: "sync-core engine", "The cursor goes on although an item of the page was damaged.";
     SeenReceiptNotKept: "sync-core engine", "The highest receipt of a history is not kept.";
+    OldReceiptIgnored: "sync-core client", "The receipt that an earlier version did not name is not looked for.";
     DeliveredUnproved: "sync-core engine", "An entry counts as delivered without a receipt.";
     ForeignReceipt: "protocol", "A receipt under another key is believed.";
     EpochIgnored: "sync-core engine", "A new history of the server goes unnoticed.";

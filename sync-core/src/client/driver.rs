@@ -167,7 +167,8 @@ impl Client {
             })
             .collect();
         let references = self.references().await?;
-        let (current_journal, sync) = (self.current_journal().await?, self.sync_state().await?);
+        let (current_journal, mut sync) = (self.current_journal().await?, self.sync_state().await?);
+        self.find_seen_receipt(&identity, &mut sync).await?;
         let receipt = match &sync.seen_receipt {
             Some(name) => self.store.record(Space::Receipt, &name.0).await?,
             None => None,

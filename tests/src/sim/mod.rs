@@ -13,6 +13,7 @@
 //! | [`world`] | the queue of events, and what each does |
 //! | [`phone`] | the production client and its executor |
 //! | [`disk`], [`files`], [`pocket`], [`line`], [`clock`] | the parts of a phone: store, files, secrets, network, clocks |
+//! | [`old`] | what an earlier version of a phone's program makes of them |
 //! | [`fuse`] | where a phone may die |
 //! | [`server`] | the production service on a database that can be copied and put back |
 //! | [`oracle`] | what was promised, and what the ledger was seen to hold |
@@ -27,6 +28,7 @@ pub mod disk;
 pub mod files;
 pub mod fuse;
 pub mod line;
+mod old;
 pub mod oracle;
 pub mod phone;
 pub mod pocket;

@@ -2,6 +2,8 @@
 //! faults, each at its time. All of it comes from the seed before the story
 //! begins, so that steps can be left out of it.
 
+mod chapters;
+
 use super::{
     clock::{HOUR, MINUTE, SECOND, Time},
     fuse::{Cut, Trouble},
@@ -195,6 +197,13 @@ pub enum Act {
     },
     /// The server's clock jumps by so many seconds.
     ServerJump(i64),
+    /// Another version of the program is put on a phone.
+    Version {
+        /// The phone.
+        phone: usize,
+        /// 0.1.0; else today's.
+        old: bool,
+    },
 }
 
 /// A step at its time.
@@ -307,6 +316,7 @@ pub fn story(seed: u64) -> (Setting, Vec<Step>) {
             steps.push(Step { at: at.max(0), act });
         }
     }
+    chapters::add(&setting, &mut steps);
     steps.sort_by_key(|step| step.at);
     (setting, steps)
 }

@@ -134,6 +134,7 @@ impl Act {
             | Self::Clone { phone }
             | Self::Both { phone }
             | Self::Poison { phone, .. }
+            | Self::Version { phone, .. }
             | Self::Revoke { phone } => Some(*phone),
             Self::Decide { .. }
             | Self::Limit(_)
@@ -215,6 +216,12 @@ impl Act {
             Self::PutBack { renewed: false } => "the copy is put in place, raw".into(),
             Self::ServerJump(seconds) => {
                 format!("the server's clock is off by {seconds} seconds from now on")
+            }
+            Self::Version { phone, old: true } => {
+                format!("phone {phone} is set back to version 0.1.0")
+            }
+            Self::Version { phone, old: false } => {
+                format!("phone {phone} is upgraded to today's version")
             }
         }
     }

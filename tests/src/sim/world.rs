@@ -1,5 +1,7 @@
 //! The world: a queue of events in virtual time, and what each does.
 
+mod chapters;
+
 use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
 use protocol::{
@@ -275,6 +277,7 @@ impl World {
             phone.news_flips.clear();
             phone.fuse.calm();
         }
+        self.upgrade_all();
         self.queue
             .retain(|_, event| !matches!(event, Event::Step(_)));
         let mut rest = Err(Broken {
@@ -314,7 +317,13 @@ impl World {
 
     fn happen(&mut self, event: Event) -> Result<(), Broken> {
         match event {
-            Event::Step(act) => self.act(act),
+            Event::Step(act) => {
+                if act == (Act::PutBack { renewed: false }) {
+                    // 0.1.0 cannot tell; docs/reliability.md says what follows.
+                    self.upgrade_all();
+                }
+                self.act(act)
+            }
             Event::Arrive(arrival) => self.arrive(arrival),
             Event::Reply(reply) => self.reply(reply),
             Event::Wake(id) => {
@@ -781,6 +790,8 @@ impl World {
                 });
                 self.poll(phone)
             }
+            // An earlier version attaches nothing.
+            Act::Attach { phone, .. } if self.phones[phone].old => Ok(()),
             Act::Attach { phone, nth, bytes } => self.attach(phone, nth, bytes),
             Act::Sync { phone } => self.sync(phone, Work::Asked),
             Act::Next { phone, fate } => {
@@ -900,6 +911,10 @@ impl World {
             Act::ServerJump(seconds) => {
                 self.count("server's clock jumped");
                 self.server_offset = seconds * SECOND;
+                Ok(())
+            }
+            Act::Version { phone, old } => {
+                self.put_version(phone, old);
                 Ok(())
             }
         }

@@ -59,6 +59,13 @@ fn what_was_found_stays_mended() {
             (61, Act::Attach { phone, nth, bytes }),
             (200, Act::PutBack { renewed: true }),
         ],
+        // An older database, put in place while an earlier version ran on the phone,
+        // which named no receipt that could prove it.
+        [
+            (60, Act::Version { phone, old: true }),
+            (61, file),
+            (200, Act::PutBack { renewed: false }),
+        ],
     ];
     for story in stories {
         let steps = story.map(|(at, act)| Step {
