@@ -80,6 +80,7 @@ faults! {
     AmendResetsStatus: "server ledger", "An amendment sets the coordinators' status back.";
     RollbackUnheard: "server epoch", "A receipt that contradicts the database is not heard.";
     ReceiptNotWanted: "server epoch", "The server never asks for the receipt of what it lacks.";
+    MessageSkipsOne: "server ledger", "A message does not reach the first of those it is for.";
     CursorSkips: "server ingest", "The cursor goes one decision too far.";
     HashNotVerified: "server evidence", "A complete file is not checked against its hash.";
     DurableTooEarly: "server evidence", "A file is called durable once it is complete.";

@@ -197,6 +197,11 @@ pub enum Act {
     },
     /// The server's clock jumps by so many seconds.
     ServerJump(i64),
+    /// A coordinator tells observers something.
+    Tell {
+        /// The observer of this phone alone; else everybody.
+        phone: Option<usize>,
+    },
     /// Another version of the program is put on a phone.
     Version {
         /// The phone.

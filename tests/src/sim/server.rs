@@ -118,7 +118,8 @@ impl Template {
     }
 }
 
-fn number(observer: usize) -> String {
+/// The number of an observer's accreditation.
+pub(super) fn number(observer: usize) -> String {
     format!("{observer:04}")
 }
 

@@ -145,6 +145,8 @@ impl Act {
             | Self::Backup
             | Self::PutBack { .. }
             | Self::ServerJump(_) => None,
+            // With the phone or without it, somebody is told something.
+            Self::Tell { phone } => *phone,
         }
     }
 
@@ -216,6 +218,10 @@ impl Act {
             Self::PutBack { renewed: false } => "the copy is put in place, raw".into(),
             Self::ServerJump(seconds) => {
                 format!("the server's clock is off by {seconds} seconds from now on")
+            }
+            Self::Tell { phone: None } => "a coordinator tells everybody something".into(),
+            Self::Tell { phone: Some(phone) } => {
+                format!("a coordinator tells the observer of phone {phone} something")
             }
             Self::Version { phone, old: true } => {
                 format!("phone {phone} is set back to version 0.1.0")

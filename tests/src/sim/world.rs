@@ -147,6 +147,8 @@ pub struct World {
     pub(super) poison: BTreeMap<EntryHash, u16>,
     /// No larger body gets through.
     limit: Option<u32>,
+    /// Messages that were sent, and to which observer, if not to everybody.
+    pub(super) messages: BTreeMap<EntryHash, Option<usize>>,
     /// Journals that a phone was told are another's too, and since when it knows.
     pub(super) forks: BTreeMap<(usize, Uuid), Time>,
     last_forks: Vec<Uuid>,
@@ -183,6 +185,7 @@ impl World {
             poisons: BTreeMap::new(),
             poison: BTreeMap::new(),
             limit: None,
+            messages: BTreeMap::new(),
             forks: BTreeMap::new(),
             last_forks: Vec::new(),
             told_forks: Vec::new(),
@@ -913,6 +916,7 @@ impl World {
                 self.server_offset = seconds * SECOND;
                 Ok(())
             }
+            Act::Tell { phone } => self.tell(phone),
             Act::Version { phone, old } => {
                 self.put_version(phone, old);
                 Ok(())

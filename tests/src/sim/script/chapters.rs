@@ -13,6 +13,10 @@ pub(super) fn add(setting: &Setting, steps: &mut Vec<Step>) {
     if chance.below(5) == 0 {
         versions(&mut chance, setting, steps);
     }
+    let mut chance = Chance::seeded(setting.seed ^ 0x0002_0000);
+    if chance.below(3) == 0 {
+        messages(&mut chance, setting, steps);
+    }
 }
 
 fn some_phone(chance: &mut Chance, setting: &Setting) -> usize {
@@ -52,5 +56,16 @@ fn versions(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
                 push(at, act);
             }
         }
+    }
+}
+
+/// Coordinators tell observers something, one or all of them.
+fn messages(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
+    for _ in 0..=chance.below(4) {
+        let at = moment(chance, setting.length);
+        let one = chance.below(2) == 0;
+        let phone = one.then(|| some_phone(chance, setting));
+        let act = Act::Tell { phone };
+        steps.push(Step { at, act });
     }
 }

@@ -1,7 +1,11 @@
 //! What the chapters of a story do (`script/chapters.rs`).
 
-use super::{DOWN, Event, Syncing, World};
-use crate::sim::{fuse::Cut, script::Act};
+use protocol::ids::UserId;
+use scrutineer::domain::messages;
+use uuid::Uuid;
+
+use super::{CANARY, DOWN, Event, Syncing, World};
+use crate::sim::{fuse::Cut, oracle::Broken, script::Act, server::number};
 
 impl World {
     /// Another version of the program is put on a phone: the one that runs ends.
@@ -42,5 +46,29 @@ impl World {
         for id in 0..self.phones.len() {
             self.put_version(id, false);
         }
+    }
+
+    /// A coordinator tells the observer of a phone something, or everybody.
+    pub(super) fn tell(&mut self, phone: Option<usize>) -> Result<(), Broken> {
+        let observer = phone.map(|phone| self.phones[phone].observer);
+        let wish = messages::Wish {
+            text: format!("{CANARY}: message {}", self.messages.len()),
+            urgent: observer.is_some(),
+            accreditations: observer.into_iter().map(number).collect(),
+            ..messages::Wish::default()
+        };
+        let mission = self.servers.mission;
+        let office = self.servers.app().office();
+        let actor = UserId(Uuid::from_u128(7));
+        let sent = self
+            .servers
+            .store()
+            .write(|conn| messages::send(conn, office, mission, actor, wish))
+            .map_err(|error| Broken {
+                rule: "I17 no failure",
+                what: format!("a message was not sent: {error}"),
+            })?;
+        self.messages.insert(sent.entry, observer);
+        self.oracle.read_ledger(&self.servers)
     }
 }
