@@ -16,6 +16,7 @@
 //! | [`old`] | what an earlier version of a phone's program makes of them |
 //! | [`fuse`] | where a phone may die |
 //! | [`server`] | the production service on a database that can be copied and put back |
+//! | [`restore`] | a backup in a folder, and a database filled from it |
 //! | [`oracle`] | what was promised, and what the ledger was seen to hold |
 //! | [`checks`] | the invariants |
 //! | [`shrink`] | the shortest story that breaks the same rule, in words |
@@ -32,6 +33,7 @@ mod old;
 pub mod oracle;
 pub mod phone;
 pub mod pocket;
+mod restore;
 pub mod script;
 pub mod server;
 pub mod shrink;

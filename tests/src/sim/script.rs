@@ -233,7 +233,8 @@ pub struct Setting {
     pub length: Time,
     /// Whether faults end then and all must come to rest.
     pub liveness: bool,
-    /// A complete file is durable at once; else none ever is.
+    /// A complete file is durable at once; else once a restore brought it back from a
+    /// backup.
     pub durable: bool,
     /// Observers let go of files that are durable.
     pub drop_bytes: bool,

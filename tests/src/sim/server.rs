@@ -23,7 +23,6 @@ use scrutineer::{
         acts::MissionRef,
         enrolment, epoch,
         missions::{self, Wish},
-        rebuild,
     },
     keys::Keys,
     store::{
@@ -33,7 +32,10 @@ use scrutineer::{
 };
 use sync_core::transport::{Answer, Call, Method};
 
-use super::clock::{BEGIN, ServerClock, Time};
+use super::{
+    clock::{BEGIN, ServerClock, Time},
+    restore,
+};
 
 /// The address in the simulated phones' links.
 pub const ORIGIN: &str = "https://sim.example";
@@ -45,6 +47,8 @@ const CODE_HOURS: i64 = 24 * 365;
 /// What all stories of a process begin from: keys, and a database with a mission.
 pub struct Template {
     folder: tempfile::TempDir,
+    /// Tables, and nothing in them.
+    empty: Vec<u8>,
     database: Vec<u8>,
     mission: MissionRef,
 }
@@ -77,6 +81,8 @@ impl Template {
         let keys = Keys::create(&folder.path().join("keys"), &host).expect("keys");
         let file = folder.path().join("template.sqlite");
         let store = Store::open(&DatabaseUrl::Sqlite(file.clone()), 2).expect("a database");
+        store.scrub().expect("one file");
+        let empty = std::fs::read(&file).expect("a file");
         let wish = Wish {
             name: "Simulation".into(),
             election: "Parliamentary".into(),
@@ -112,6 +118,7 @@ impl Template {
         let database = std::fs::read(&file).expect("a file");
         Self {
             folder,
+            empty,
             database,
             mission,
         }
@@ -133,7 +140,11 @@ struct Running {
 
 /// A copy of the database.
 #[derive(Clone)]
-pub struct Backup(Rc<Vec<u8>>);
+pub struct Backup {
+    bytes: Rc<Vec<u8>>,
+    /// When it was made, by the server's clock.
+    at: Time,
+}
 
 /// The servers of a story, on one database.
 pub struct Servers {
@@ -190,19 +201,21 @@ impl Servers {
         servers
     }
 
+    fn config(&self) -> Config {
+        Config {
+            data: Template::get().folder.path().to_owned(),
+            database_url: format!("sqlite://{}", self.database.display()),
+            database_connections: 2,
+            evidence_folder: self.folder.path().join("evidence"),
+            evidence_durable: self.durable,
+            max_in_flight: self.places,
+            ..Config::default()
+        }
+    }
+
     fn start(&mut self) {
-        let template = Template::get();
         for _ in 0..self.count {
-            let config = Config {
-                data: template.folder.path().to_owned(),
-                database_url: format!("sqlite://{}", self.database.display()),
-                database_connections: 2,
-                evidence_folder: self.folder.path().join("evidence"),
-                evidence_durable: self.durable,
-                max_in_flight: self.places,
-                ..Config::default()
-            };
-            let app = App::open(config, self.host.clone()).expect("the server starts");
+            let app = App::open(self.config(), self.host.clone()).expect("the server starts");
             let api = Api::new(app.clone());
             let service = self.local.block_on(
                 &self.runtime,
@@ -276,7 +289,10 @@ impl Servers {
     /// Copies the database as it is.
     pub(super) fn backup(&self) -> Backup {
         self.store().scrub().expect("one file");
-        Backup(Rc::new(std::fs::read(&self.database).expect("a file")))
+        Backup {
+            bytes: Rc::new(std::fs::read(&self.database).expect("a file")),
+            at: self.host.now().0,
+        }
     }
 
     /// Puts a copy in place of the database: by `restore`, which renews the
@@ -288,18 +304,32 @@ impl Servers {
             .folder
             .path()
             .join(format!("{}.sqlite", self.generation));
-        std::fs::write(&self.database, backup.0.as_slice()).expect("a copy");
-        self.start();
         if renewed {
-            self.store()
-                .write(|conn| {
-                    let old = epoch::current(conn)?;
-                    let cause = epoch::Cause::Restored { made_at: None };
-                    epoch::renew(conn, &self.host, old, cause)?;
-                    rebuild::run(conn, &mut |_| {})
-                })
-                .expect("a restore");
+            self.restore(backup);
+        } else {
+            std::fs::write(&self.database, backup.bytes.as_slice()).expect("a copy");
         }
+        self.start();
+    }
+
+    /// Makes a backup of a copy, as it would have been made then, and fills the
+    /// database from it.
+    fn restore(&self, backup: &Backup) {
+        let template = Template::get();
+        let keys = Keys::load(&template.folder.path().join("keys")).expect("keys");
+        let [copy, folder] = ["copy", "backup"].map(|name| {
+            self.folder
+                .path()
+                .join(format!("{}.{name}", self.generation))
+        });
+        let (config, host) = (self.config(), &self.host);
+        std::fs::write(&copy, backup.bytes.as_slice()).expect("a copy");
+        std::fs::write(&self.database, &template.empty).expect("a copy");
+        let now = self.host.now().0;
+        self.clock.set(backup.at);
+        restore::back_up(&copy, &folder, &config, &keys, host).expect("a backup");
+        self.clock.set(now);
+        restore::restore(&folder, &self.database, &config, &keys, host).expect("a restore");
     }
 
     /// The name of the history.
