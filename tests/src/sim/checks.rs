@@ -351,6 +351,7 @@ pub(super) fn at_rest(world: &mut World) -> Result<(), Broken> {
         views_agree(world, id, &view)?;
         files_arrived(world, id, &view)?;
     }
+    brought_arrived(world)?;
     rebuilds(world)
 }
 
@@ -361,7 +362,7 @@ fn view(world: &mut World, id: usize) -> Option<Vec<Report>> {
 }
 
 /// What comes of something that needs nobody else, if it does.
-fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
+pub(super) fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
     use std::{pin::pin, task};
     let mut context = task::Context::from_waker(task::Waker::noop());
     match pin!(work).as_mut().poll(&mut context) {
@@ -539,6 +540,23 @@ fn files_arrived(world: &World, id: usize, view: &[Report]) -> Result<(), Broken
             );
         }
         whole(world, &file.file.sha256)?;
+    }
+    Ok(())
+}
+
+/// I11: the files of phones that lost their keys are with the server, whole.
+fn brought_arrived(world: &World) -> Result<(), Broken> {
+    for (file, observer) in &world.brought {
+        if world.revoked.contains(observer) {
+            continue;
+        }
+        if !complete(world, file) {
+            return broken(
+                "I11 evidence",
+                format!("{file} was not brought in a bundle"),
+            );
+        }
+        whole(world, file)?;
     }
     Ok(())
 }

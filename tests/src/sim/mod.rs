@@ -14,6 +14,7 @@
 //! | [`phone`] | the production client and its executor |
 //! | [`disk`], [`files`], [`pocket`], [`line`], [`clock`] | the parts of a phone: store, files, secrets, network, clocks |
 //! | [`old`] | what an earlier version of a phone's program makes of them |
+//! | [`lost`] | what a phone without keys packs for the mission |
 //! | [`fuse`] | where a phone may die |
 //! | [`server`] | the production service on a database that can be copied and put back |
 //! | [`restore`] | a backup in a folder, and a database filled from it |
@@ -29,6 +30,7 @@ pub mod disk;
 pub mod files;
 pub mod fuse;
 pub mod line;
+mod lost;
 mod old;
 pub mod oracle;
 pub mod phone;

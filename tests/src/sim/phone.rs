@@ -18,6 +18,7 @@ use super::{
     files::SimFiles,
     fuse::{Cut, Fuse},
     line::Line,
+    lost,
     old::{OldLine, OldStore, OldVault},
     pocket::Pocket,
     script::Fate,
@@ -98,6 +99,8 @@ pub struct Phone {
     pub invited: bool,
     /// An earlier version of the program runs on it.
     pub old: bool,
+    /// What it had before it lost its keys.
+    aside: Vec<Disk>,
     jobs: Vec<(Work, Job)>,
 }
 
@@ -142,6 +145,7 @@ impl Phone {
             reports: Vec::new(),
             invited: false,
             old: false,
+            aside: Vec::new(),
             jobs: Vec::new(),
         }
     }
@@ -278,6 +282,27 @@ impl Phone {
 
     /// Whether this entry is on the phone.
     pub(super) fn holds(&self, hash: &EntryHash) -> bool {
-        self.disk.holds(hash)
+        let mut disks = std::iter::once(&self.disk).chain(&self.aside);
+        disks.any(|disk| disk.holds(hash))
+    }
+
+    /// Its keys are gone. What it has is packed as it lies and moved aside, and it
+    /// begins anew with another link. `None` if the mission has no copy of the data
+    /// key: then nobody could open the bundle, and nothing is done.
+    pub(super) fn lose_keys(&mut self, link: impl FnOnce() -> String) -> Option<Vec<u8>> {
+        let copy = self.pocket.for_mission()?;
+        self.die(Cut {
+            done: false,
+            power: false,
+        });
+        let bundle = lost::pack(&copy, &self.disk, &self.files, self.chance.bytes())?;
+        let disk = Disk::new(super::disk::Content::default(), self.fuse.clone());
+        self.aside.push(std::mem::replace(&mut self.disk, disk));
+        self.files = SimFiles::new(super::files::Folder::default(), self.fuse.clone());
+        self.pocket = Pocket::new(self.chance.bytes());
+        self.link = link();
+        self.invited = false;
+        self.reports.clear();
+        Some(bundle)
     }
 }

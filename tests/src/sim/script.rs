@@ -197,6 +197,12 @@ pub enum Act {
     },
     /// The server's clock jumps by so many seconds.
     ServerJump(i64),
+    /// The phone's keys are gone; its observer packs what is there for the mission
+    /// and begins anew.
+    LoseKeys {
+        /// The phone.
+        phone: usize,
+    },
     /// A coordinator tells observers something.
     Tell {
         /// The observer of this phone alone; else everybody.

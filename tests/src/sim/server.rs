@@ -6,6 +6,7 @@
 
 use std::{
     future::Future,
+    io::Read,
     path::{Path, PathBuf},
     pin::Pin,
     rc::Rc,
@@ -21,9 +22,11 @@ use scrutineer::{
     config::{Config, Durability},
     domain::{
         acts::MissionRef,
+        bundles::{Holders, Imported, Importer, Source},
         enrolment, epoch,
         missions::{self, Wish},
     },
+    error::Error,
     keys::Keys,
     store::{
         DatabaseUrl, Store,
@@ -90,10 +93,11 @@ impl Template {
             levels: vec!["constituency".into(), "station".into()],
         };
         let id = MissionId(host.uuid());
+        let (sealing_key, _) = keys.create_sealing_key(id, &host).expect("a key");
         let mission = store
             .write(|conn| {
                 missions::ensure_epoch(conn, &host)?;
-                let mission = missions::create(conn, host.now(), id, &wish, "age1")?;
+                let mission = missions::create(conn, host.now(), id, &wish, &sealing_key)?;
                 let rows: Vec<_> = (0..OBSERVERS)
                     .map(|observer| {
                         let number = number(observer);
@@ -131,6 +135,15 @@ pub(super) fn number(observer: usize) -> String {
 }
 
 type Answered = Pin<Box<dyn Future<Output = ServiceResponse<actix_web::body::BoxBody>>>>;
+
+/// A bundle.
+struct InMemory(Arc<Vec<u8>>);
+
+impl Source for InMemory {
+    fn open(&self) -> Result<Box<dyn Read + '_>, Error> {
+        Ok(Box::new(self.0.as_slice()))
+    }
+}
 
 /// One running server.
 struct Running {
@@ -330,6 +343,26 @@ impl Servers {
         restore::back_up(&copy, &folder, &config, &keys, host).expect("a backup");
         self.clock.set(now);
         restore::restore(&folder, &self.database, &config, &keys, host).expect("a restore");
+    }
+
+    /// The mission's key holder imports a bundle on the server's machine.
+    pub(super) fn import(&self, bundle: &Arc<Vec<u8>>) -> Imported {
+        let app = self.app();
+        let importer = Importer {
+            store: app.store.clone(),
+            host: self.host.clone(),
+            device_keys: app.device_keys.clone(),
+            batcher: app.batcher.clone(),
+            evidence: app.evidence.clone(),
+        };
+        let keys = Template::get().folder.path().join("keys");
+        let holders = Holders::left_in(&keys).expect("the mission's key");
+        let source = InMemory(bundle.clone());
+        let work = self
+            .runtime
+            .spawn_blocking(move || importer.import(&source, &holders));
+        let imported = self.local.block_on(&self.runtime, work);
+        imported.expect("no panic").expect("an import")
     }
 
     /// The name of the history.

@@ -134,6 +134,7 @@ impl Act {
             | Self::Clone { phone }
             | Self::Both { phone }
             | Self::Poison { phone, .. }
+            | Self::LoseKeys { phone }
             | Self::Version { phone, .. }
             | Self::Revoke { phone } => Some(*phone),
             Self::Decide { .. }
@@ -218,6 +219,9 @@ impl Act {
             Self::PutBack { renewed: false } => "the copy is put in place, raw".into(),
             Self::ServerJump(seconds) => {
                 format!("the server's clock is off by {seconds} seconds from now on")
+            }
+            Self::LoseKeys { phone } => {
+                format!("the keys of phone {phone} are gone; it packs, and begins anew")
             }
             Self::Tell { phone: None } => "a coordinator tells everybody something".into(),
             Self::Tell { phone: Some(phone) } => {

@@ -2,11 +2,11 @@
 
 mod chapters;
 
-use std::{cell::Cell, collections::BTreeMap, rc::Rc};
+use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 use protocol::{
     exchange::Response,
-    ids::{DeviceId, EntryHash, SubjectId, UserId},
+    ids::{DeviceId, EntryHash, FileHash, SubjectId, UserId},
 };
 use scrutineer::{
     domain::{acts, status},
@@ -59,6 +59,8 @@ enum Event {
     Open(usize),
     /// The servers are no longer full.
     Relief,
+    /// Somebody hands in a bundle.
+    HandIn(usize),
 }
 
 struct Arrival {
@@ -147,6 +149,10 @@ pub struct World {
     pub(super) poison: BTreeMap<EntryHash, u16>,
     /// No larger body gets through.
     limit: Option<u32>,
+    /// What phones packed that had lost their keys.
+    bundles: Vec<Arc<Vec<u8>>>,
+    /// Files in these, and their observers.
+    pub(super) brought: Vec<(FileHash, usize)>,
     /// Messages that were sent, and to which observer, if not to everybody.
     pub(super) messages: BTreeMap<EntryHash, Option<usize>>,
     /// Journals that a phone was told are another's too, and since when it knows.
@@ -185,6 +191,8 @@ impl World {
             poisons: BTreeMap::new(),
             poison: BTreeMap::new(),
             limit: None,
+            bundles: Vec::new(),
+            brought: Vec::new(),
             messages: BTreeMap::new(),
             forks: BTreeMap::new(),
             last_forks: Vec::new(),
@@ -281,6 +289,7 @@ impl World {
             phone.fuse.calm();
         }
         self.upgrade_all();
+        self.hand_in_all();
         self.queue
             .retain(|_, event| !matches!(event, Event::Step(_)));
         let mut rest = Err(Broken {
@@ -345,6 +354,7 @@ impl World {
                 self.servers.crash();
                 Ok(())
             }
+            Event::HandIn(bundle) => self.hand_in(bundle),
         }
     }
 
@@ -914,6 +924,10 @@ impl World {
             Act::ServerJump(seconds) => {
                 self.count("server's clock jumped");
                 self.server_offset = seconds * SECOND;
+                Ok(())
+            }
+            Act::LoseKeys { phone } => {
+                self.lose_keys(phone);
                 Ok(())
             }
             Act::Tell { phone } => self.tell(phone),

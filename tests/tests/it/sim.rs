@@ -78,6 +78,37 @@ fn what_was_found_stays_mended() {
     }
 }
 
+/// A report that only the lost keys open comes by the mission's copy of them.
+#[test]
+fn what_a_phone_without_keys_packed_arrives() {
+    use script::{Act, Fate, Setting, Step};
+    let phone = 0;
+    let setting = Setting {
+        seed: 4,
+        phones: 1,
+        servers: 1,
+        length: 600 * tests::sim::clock::MINUTE,
+        liveness: true,
+        durable: false,
+        drop_bytes: false,
+    };
+    let file = Act::File {
+        phone,
+        severity: 1,
+        length: 60,
+    };
+    let fate = Fate::NoRoute;
+    let acts = [Act::Next { phone, fate }, file, Act::LoseKeys { phone }];
+    let steps = acts.map(|act| Step {
+        at: 60 * tests::sim::clock::MINUTE,
+        act,
+    });
+    let told = run(setting, &steps).expect("breaks no rule");
+    assert_eq!(told.promised, 1);
+    assert_eq!(told.faults.get("phone lost its keys"), Some(&1));
+    assert!(told.faults.get("bundle handed in") > Some(&1));
+}
+
 #[test]
 fn a_seed_tells_the_same_story_every_time() {
     let mut traces = std::collections::BTreeSet::new();

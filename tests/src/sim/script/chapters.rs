@@ -17,6 +17,10 @@ pub(super) fn add(setting: &Setting, steps: &mut Vec<Step>) {
     if chance.below(3) == 0 {
         messages(&mut chance, setting, steps);
     }
+    let mut chance = Chance::seeded(setting.seed ^ 0x0003_0000);
+    if chance.below(6) == 0 {
+        lost_keys(&mut chance, setting, steps);
+    }
 }
 
 fn some_phone(chance: &mut Chance, setting: &Setting) -> usize {
@@ -29,9 +33,7 @@ fn some_phone(chance: &mut Chance, setting: &Setting) -> usize {
 /// What 0.1.0 enrolled cannot be handed back to a database from before that
 /// (docs/reliability.md), so no story has both.
 fn versions(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
-    let history = steps
-        .iter()
-        .any(|step| matches!(step.act, Act::PutBack { .. }));
+    let history = has_history(steps);
     for _ in 0..=chance.below(2) {
         let phone = some_phone(chance, setting);
         let back = if chance.below(4) == 0 && !history {
@@ -68,4 +70,37 @@ fn messages(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
         let act = Act::Tell { phone };
         steps.push(Step { at, act });
     }
+}
+
+/// A phone loses its keys, and its observer goes on with others.
+///
+/// A bundle holds no enrolment, and the phone that had it is gone: a database from
+/// before it would refuse what is in the bundle (docs/reliability.md). No story has
+/// both.
+fn lost_keys(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
+    if has_history(steps) {
+        return;
+    }
+    for _ in 0..=chance.below(2) {
+        let phone = some_phone(chance, setting);
+        let at = moment(chance, setting.length);
+        steps.push(Step {
+            at,
+            act: Act::LoseKeys { phone },
+        });
+        for after in [-30, -5, 60, 600] {
+            let act = Act::File {
+                phone,
+                severity: 1,
+                length: 50,
+            };
+            let at = (at + after * SECOND).max(0);
+            steps.push(Step { at, act });
+        }
+    }
+}
+
+fn has_history(steps: &[Step]) -> bool {
+    let mut acts = steps.iter().map(|step| step.act);
+    acts.any(|act| matches!(act, Act::PutBack { .. }))
 }

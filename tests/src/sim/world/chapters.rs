@@ -4,8 +4,16 @@ use protocol::ids::UserId;
 use scrutineer::domain::messages;
 use uuid::Uuid;
 
+use std::sync::Arc;
+
 use super::{CANARY, DOWN, Event, Syncing, World};
-use crate::sim::{fuse::Cut, oracle::Broken, script::Act, server::number};
+use crate::sim::{
+    clock::{MINUTE, SECOND},
+    fuse::Cut,
+    oracle::{Broken, broken},
+    script::Act,
+    server::number,
+};
 
 impl World {
     /// Another version of the program is put on a phone: the one that runs ends.
@@ -69,6 +77,47 @@ impl World {
                 what: format!("a message was not sent: {error}"),
             })?;
         self.messages.insert(sent.entry, observer);
+        self.oracle.read_ledger(&self.servers)
+    }
+
+    /// A phone's keys are gone. What is on it is handed in later, more than once.
+    pub(super) fn lose_keys(&mut self, id: usize) {
+        let (phones, servers) = (&mut self.phones, &self.servers);
+        let observer = phones[id].observer;
+        let Some(bundle) = phones[id].lose_keys(|| servers.invite(observer)) else {
+            return;
+        };
+        self.count("phone lost its keys");
+        let mine = self.oracle.files.iter().filter(|(_, phone)| **phone == id);
+        self.brought.extend(mine.map(|(file, _)| (*file, observer)));
+        self.syncing[id] = Syncing::default();
+        self.told_forks.retain(|(phone, _)| *phone != id);
+        self.after(DOWN, Event::Open(id));
+        self.bundles.push(Arc::new(bundle));
+        for _ in 0..2 {
+            let wait = self.phones[id].chance.below(6 * 3_600);
+            let wait = i64::try_from(wait).unwrap_or(0) * SECOND;
+            self.after(wait, Event::HandIn(self.bundles.len() - 1));
+        }
+    }
+
+    /// Every bundle is handed in once more.
+    pub(super) fn hand_in_all(&mut self) {
+        for bundle in 0..self.bundles.len() {
+            self.after(MINUTE, Event::HandIn(bundle));
+        }
+    }
+
+    /// Somebody brings a bundle to the server's machine, if that is up.
+    pub(super) fn hand_in(&mut self, bundle: usize) -> Result<(), Broken> {
+        if self.now.get() < self.down_until {
+            return Ok(());
+        }
+        self.count("bundle handed in");
+        let imported = self.servers.import(&self.bundles[bundle]);
+        if imported.refused > 0 {
+            return broken("I1 no loss", format!("a bundle was refused: {imported:?}"));
+        }
         self.oracle.read_ledger(&self.servers)
     }
 }
