@@ -120,6 +120,18 @@ def hash_of(wire: dict) -> str:
     return b64(hashlib.sha256(signing_input(wire).encode()).digest())
 
 
+def news_of(answer: dict) -> str:
+    """Section 7: what a receipt calls the items and the cursor that came with it."""
+    digest = hashlib.sha256()
+    for item in answer.get("items", []):
+        digest.update(item["number"].to_bytes(8, "big"))
+        wire = item["entry"]
+        text = "~".join([f"{signing_input(wire)}.{wire['signature']}", *map(lambda one: b64(one.encode()), wire["disclosures"]), ""])
+        digest.update(hashlib.sha256(text.encode()).digest())
+    digest.update((answer.get("cursor") or "").encode())
+    return b64(digest.digest())
+
+
 def disclose(name: str, value) -> tuple[str, str]:
     """A disclosure's text and its digest."""
     text = compact([b64(secrets.token_bytes(16)), name, value])
@@ -340,7 +352,7 @@ class Client:
         named = self.read_receipt(answer)
         self.db.execute("BEGIN IMMEDIATE")
         if epoch != before:
-            last = self.highest(before)
+            last = self.highest(epoch) or self.highest(before)
             self.hand_in = last and last[0]
             self.put("epoch", epoch)
             self.put("cursor", None)
@@ -361,6 +373,9 @@ class Client:
                             (name, epoch, proved.get(name), outcome.get("code") or what))
             if outcome.get("fork"):
                 self.put("journal", str(uuid.uuid4()))
+        if named is not None and named.get("news", news_of(answer)) != news_of(answer):
+            self.told["warnings"].append("items or cursor are not what the receipt names")
+            answer = answer | {"items": [], "cursor": None, "more": False}
         for item in answer.get("items", []):
             try:
                 decision = read_decision(self.receipt_key(), item["entry"])

@@ -103,22 +103,16 @@ pub(crate) async fn exchange(
         Some(mission) if !batch.entries.is_empty() => Some(commit(&app, mission, batch).await?),
         _ => None,
     };
-    let mut response = ingest::answer(
-        order,
-        mission,
-        committed,
-        &app.keys.receipt,
-        known,
-        app.host.now(),
-    )?;
+    let mut answered = ingest::answer(order, mission, committed, known, app.host.now())?;
     if let Some(header) = request.headers().get(AUTHORIZATION) {
         let bearer = header
             .to_str()
             .ok()
             .and_then(|text| text.strip_prefix("Bearer "))
             .map(str::to_owned);
-        response = add_news(&app, bearer, wish, response).await?;
+        answered = add_news(&app, bearer, wish, answered).await?;
     }
+    let mut response = answered.seal(&app.keys.receipt)?;
     if api.admission().is_pressed() {
         let Later(seconds) = api.admission().later(Lane::News, app.host.now());
         response.directives.retry_after = Some(seconds);
@@ -184,11 +178,11 @@ async fn add_news(
     app: &web::Data<App>,
     bearer: Option<String>,
     wish: Wish,
-    mut response: Response,
-) -> Result<Response> {
+    mut answered: ingest::Answered,
+) -> Result<ingest::Answered> {
     let Some(bearer) = bearer else {
-        response.token = Some(Code::TokenInvalid);
-        return Ok(response);
+        answered.response.token = Some(Code::TokenInvalid);
+        return Ok(answered);
     };
     let app = app.clone();
     web::block(move || {
@@ -199,24 +193,20 @@ async fn add_news(
                     scope: Some(scope),
                     ..
                 }) => {
+                    let response = &mut answered.response;
                     if let Some(seen) = &wish.seen {
                         response.receipt_wanted |=
                             !epoch::confirms(conn, scope, response.epoch, seen)?;
                     }
-                    ingest::add_items(
-                        conn,
-                        scope,
-                        accreditation.0,
-                        wish.cursor.as_deref(),
-                        &mut response,
-                    )?;
                     response.reference = app.reference.offers(conn, scope, &wish.reference)?;
+                    let cursor = wish.cursor.as_deref();
+                    ingest::add_news(conn, scope, accreditation.0, cursor, &mut answered)?;
                 }
-                Ok(_) => response.token = Some(Code::Forbidden),
-                Err(error @ Error::Refused { .. }) => response.token = Some(error.code()),
+                Ok(_) => answered.response.token = Some(Code::Forbidden),
+                Err(error @ Error::Refused { .. }) => answered.response.token = Some(error.code()),
                 Err(error) => return Err(error),
             }
-            Ok(response)
+            Ok(answered)
         })
     })
     .await

@@ -1,6 +1,7 @@
 //! `POST /v1/exchange`: entries up, outcomes and news down, in one round trip.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     codes::Code,
@@ -162,7 +163,7 @@ pub struct Response {
     pub server_time: String,
     /// One for each entry processed.
     pub outcomes: Vec<Outcome>,
-    /// Compact JWS of a [`crate::receipt::Receipt`], when entries are held.
+    /// Compact JWS of a [`crate::receipt::Receipt`], when entries are held or news come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<String>,
     /// News, for a caller with a token.
@@ -187,6 +188,22 @@ pub struct Response {
     /// The newest snapshots of the registers that the request asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reference: Vec<Offer>,
+}
+
+impl Response {
+    /// Names the news in this answer: SHA-256 of each item's number as 8 bytes,
+    /// big-endian, and the SHA-256 of its entry's standard form, in order, and of the
+    /// cursor's text.
+    #[must_use]
+    pub fn news(&self) -> EntryHash {
+        let mut digest = Sha256::new();
+        for item in &self.items {
+            digest.update(item.number.to_be_bytes());
+            digest.update(Sha256::digest(item.entry.compact()));
+        }
+        digest.update(self.cursor.as_deref().unwrap_or_default());
+        EntryHash(digest.finalize().into())
+    }
 }
 
 /// What a request is about, so that a server that cannot serve all can choose

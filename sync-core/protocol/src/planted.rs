@@ -48,6 +48,8 @@ faults! {
     FileNotSynced: "sync-core evidence", "An attached file's bytes are not synced before its entry is filed.";
     CursorBeforeItems: "sync-core engine", "The cursor is stored before the items that came with it.";
     DamagedItemSkipped: "sync-core engine", "The cursor goes on although an item of the page was damaged.";
+    NewsUnchecked: "sync-core engine", "A page of news that lost its items on the way counts as empty.";
+    ReturnUnnoticed: "sync-core engine", "A history that goes by its old name again is not shown its receipt.";
     SeenReceiptNotKept: "sync-core engine", "The highest receipt of a history is not kept.";
     OldReceiptIgnored: "sync-core client", "The receipt that an earlier version did not name is not looked for.";
     DeliveredUnproved: "sync-core engine", "An entry counts as delivered without a receipt.";

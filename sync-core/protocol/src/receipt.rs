@@ -46,6 +46,10 @@ pub struct Receipt {
     pub head: Head,
     /// What it holds of this exchange.
     pub entries: Vec<Held>,
+    /// Names the news of the answer that it stands in ([`crate::exchange::Response::news`]):
+    /// a page that lost an item on its way is not taken for a whole one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub news: Option<EntryHash>,
 }
 
 /// Why a receipt proves nothing.

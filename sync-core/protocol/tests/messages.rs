@@ -141,12 +141,13 @@ pub(crate) fn receipt() -> Receipt {
                 number: 2,
             },
         ],
+        news: None,
     }
 }
 
 /// The answer to [`request`].
 pub(crate) fn response() -> Response {
-    let receipt = receipt();
+    let mut receipt = receipt();
     let outcome = |at: usize| Outcome {
         hash: receipt.entries[at].hash,
         outcome: OutcomeKind::Stored,
@@ -154,12 +155,12 @@ pub(crate) fn response() -> Response {
         code: None,
         fork: false,
     };
-    Response {
+    let mut response = Response {
         protocol: protocol::PROTOCOL_VERSION,
         epoch: EpochId(uuid("epoch")),
         server_time: "2024-02-07T08:10:01.204518Z".into(),
         outcomes: vec![outcome(0), outcome(1)],
-        receipt: Some(receipt.sign(&key("server")).expect("signs")),
+        receipt: None,
         items: vec![Item {
             number: 12,
             entry: sample("decide-question")
@@ -186,7 +187,10 @@ pub(crate) fn response() -> Response {
             },
             offer(&stations(false), &stations(true)),
         ],
-    }
+    };
+    receipt.news = Some(response.news());
+    response.receipt = Some(receipt.sign(&key("server")).expect("signs"));
+    response
 }
 
 pub(crate) fn empty_response() -> Response {

@@ -168,12 +168,15 @@ impl Client {
             .collect();
         let references = self.references().await?;
         let (current_journal, mut sync) = (self.current_journal().await?, self.sync_state().await?);
-        self.find_seen_receipt(&identity, &mut sync).await?;
-        let receipt = match &sync.seen_receipt {
-            Some(name) => self.store.record(Space::Receipt, &name.0).await?,
-            None => None,
-        };
-        let receipt = receipt.and_then(|record| self.unseal(&record));
+        self.find_seen_receipts(&identity, &mut sync).await?;
+        let mut receipts = BTreeMap::new();
+        let earlier = sync.earlier.iter().map(|proof| &proof.receipt);
+        for name in sync.seen_receipt.iter().chain(earlier) {
+            let record = self.store.record(Space::Receipt, &name.0).await?;
+            if let Some(compact) = record.and_then(|record| self.unseal(&record)) {
+                receipts.insert(*name, compact);
+            }
+        }
         let book = self.book.borrow();
         Ok(Snapshot {
             identity,
@@ -186,7 +189,7 @@ impl Client {
             drop_bytes: settings.keep_evidence == KeepEvidence::UntilDurable,
             items,
             references,
-            receipt,
+            receipts,
             current_journal,
             sync,
             app: self.app.clone(),

@@ -1,24 +1,25 @@
 //! The receipts that are kept.
 
+use std::collections::BTreeMap;
+
 use protocol::{
     entry::Seen,
-    ids::EntryHash,
     planted::{Fault, is as planted},
     receipt::Receipt,
 };
 
 use super::Client;
 use crate::{
-    engine::{Identity, SyncState},
+    engine::{Identity, Proof, SyncState},
     error::Error,
     store::Space,
 };
 
 impl Client {
-    /// Finds the receipt that an earlier version did not name. It noted what the
+    /// Finds the receipts that an earlier version did not name. It noted what the
     /// last one of a history said; the highest is the proof of all that the server
     /// confirmed, also after an older database was put in place meanwhile.
-    pub(super) async fn find_seen_receipt(
+    pub(super) async fn find_seen_receipts(
         &self,
         identity: &Identity,
         sync: &mut SyncState,
@@ -32,21 +33,38 @@ impl Client {
         else {
             return Ok(());
         };
-        let records = self.store.records(Space::Receipt).await?;
-        let kept = records.iter().filter_map(|record| {
-            let compact: String = self.unseal(record)?;
-            let receipt = Receipt::verify(&compact, &key).ok()?;
-            let ours = identity.mission() == Some(receipt.mission);
-            (ours && receipt.epoch.0 == seen.epoch).then(|| (receipt.head, Receipt::name(&compact)))
-        });
-        let highest: Option<(_, EntryHash)> = kept.max_by_key(|(head, _)| head.number);
-        if let Some((head, name)) = highest {
-            sync.seen = Some(Seen {
-                epoch: seen.epoch,
-                number: head.number,
-                chain: head.chain,
-            });
-            sync.seen_receipt = Some(name);
+        let mut highest = BTreeMap::new();
+        for record in self.store.records(Space::Receipt).await? {
+            let Some(compact) = self.unseal::<String>(&record) else {
+                continue;
+            };
+            let receipt = Receipt::verify(&compact, &key).ok();
+            let ours = |receipt: &Receipt| identity.mission() == Some(receipt.mission);
+            let Some(receipt) = receipt.filter(ours) else {
+                continue;
+            };
+            let seen = Seen {
+                epoch: receipt.epoch.0,
+                number: receipt.head.number,
+                chain: receipt.head.chain,
+            };
+            let proof = Proof {
+                seen,
+                receipt: Receipt::name(&compact),
+            };
+            let best = highest
+                .entry(receipt.epoch.0)
+                .or_insert_with(|| (receipt.at.clone(), proof.clone()));
+            if best.1.seen.number < proof.seen.number {
+                *best = (receipt.at, proof);
+            }
+        }
+        if let Some((_, proof)) = highest.remove(&seen.epoch) {
+            sync.seen = Some(proof.seen);
+            sync.seen_receipt = Some(proof.receipt);
+            let mut earlier: Vec<_> = highest.into_values().collect();
+            earlier.sort_by(|(one, _), (other, _)| one.cmp(other));
+            sync.earlier = earlier.into_iter().map(|(_, proof)| proof).collect();
         }
         Ok(())
     }

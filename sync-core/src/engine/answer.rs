@@ -13,7 +13,9 @@ use protocol::{
     receipt::Receipt,
 };
 
-use super::{Change, Command, Engine, Failure, Sent, SyncReport, Token, TokenGrant, Waiting};
+use super::{
+    Change, Command, Engine, Failure, Proof, Sent, SyncReport, Token, TokenGrant, Waiting,
+};
 use crate::{
     host::{self, Environment},
     journal::{
@@ -111,7 +113,10 @@ impl Engine {
             Some(epoch) if planted(Fault::EpochIgnored) => epoch,
             _ => response.epoch,
         };
-        let flapping = new_epoch && run.report.new_epoch;
+        // Twice is no surprise: under an old name first, and under a new one once the
+        // server was shown what it lacks.
+        run.histories += u32::from(new_epoch);
+        let flapping = new_epoch && run.histories > HISTORIES;
         run.report.new_epoch |= new_epoch;
         sync.epoch = Some(epoch);
         self.snapshot.deliveries.epoch = sync.epoch;
@@ -123,20 +128,39 @@ impl Engine {
             // What another history had says nothing.
             run.files = super::FilesRun::default();
             run.reference = super::ReferenceRun::default();
-            // Tells the new history how far the one that ended went.
-            run.proof.clone_from(&self.snapshot.receipt);
+            // Tells the new history how far the one that ended went; or one that goes by
+            // an old name again, that it does not hold what it once did.
+            if !planted(Fault::ReturnUnnoticed) {
+                sync.return_to(response.epoch);
+            }
+            run.proof = self.snapshot.receipt().cloned();
         } else if response.receipt_wanted && !run.proven {
             run.proven = true;
-            run.proof.clone_from(&self.snapshot.receipt);
+            run.proof = self.snapshot.receipt().cloned();
         }
 
-        let outcome = self.take_outcomes(&sent, &response, &key, &mut run, &mut changes, env);
+        let receipt = self.take_receipt(&response, &key, &mut changes);
+        let outcome = self.take_outcomes(
+            &sent,
+            &response,
+            receipt.as_ref(),
+            &mut run,
+            &mut changes,
+            env,
+        );
         if let Some((hash, code)) = sent.suspect {
             // The empty request went through, so the entry is at fault.
             self.mark_stuck(hash, code, &mut run, &mut changes);
         }
         if !new_epoch {
-            self.take_items(&sent, &response, &key, &mut run, &mut changes);
+            let stated = receipt.and_then(|receipt| receipt.news);
+            if stated.is_none_or(|news| news == response.news()) || planted(Fault::NewsUnchecked) {
+                self.take_items(&sent, &response, &key, &mut run, &mut changes);
+            } else {
+                // Asked for again from where the cursor stands.
+                run.report.items_rejected += 1;
+                run.news_read = true;
+            }
             self.take_offers(&response, &mut run, &mut changes);
         }
         if !sent.hashes.is_empty() && outcome.processed > 0 {
@@ -191,25 +215,36 @@ impl Engine {
         }
     }
 
+    /// The answer's receipt, if it is the server's own for this phone and history.
+    /// Kept for ever if it proves anything that is not known yet.
+    fn take_receipt(
+        &mut self,
+        response: &exchange::Response,
+        key: &PublicKey,
+        changes: &mut Vec<Change>,
+    ) -> Option<Receipt> {
+        let compact = response.receipt.as_deref()?;
+        let receipt = Receipt::verify(compact, key).ok()?;
+        let ours = self.snapshot.identity.mission() == Some(receipt.mission)
+            && receipt.epoch == response.epoch;
+        if !ours {
+            return None;
+        }
+        if self.see(compact, &receipt) || !receipt.entries.is_empty() {
+            changes.push(Change::Receipt(compact.to_owned()));
+        }
+        Some(receipt)
+    }
+
     fn take_outcomes(
         &mut self,
         sent: &Sent,
         response: &exchange::Response,
-        key: &PublicKey,
+        receipt: Option<&Receipt>,
         run: &mut super::Run,
         changes: &mut Vec<Change>,
         env: &dyn Environment,
     ) -> Outcomes {
-        let receipt = response.receipt.as_deref().and_then(|compact| {
-            let receipt = Receipt::verify(compact, key).ok()?;
-            let ours = self.snapshot.identity.mission() == Some(receipt.mission)
-                && receipt.epoch == response.epoch;
-            ours.then_some((compact, receipt))
-        });
-        if let Some((compact, receipt)) = &receipt {
-            changes.push(Change::Receipt((*compact).to_owned()));
-            self.see(compact, receipt);
-        }
         let mut open: BTreeSet<EntryHash> = sent.hashes.iter().copied().collect();
         let mut result = Outcomes::default();
         let mut fork = false;
@@ -218,9 +253,7 @@ impl Engine {
                 continue;
             }
             fork |= outcome.fork && self.is_current(&outcome.hash);
-            let number = receipt
-                .as_ref()
-                .and_then(|(_, receipt)| receipt.number_of(&outcome.hash));
+            let number = receipt.and_then(|receipt| receipt.number_of(&outcome.hash));
             if !planted(Fault::DeliveredUnproved)
                 && outcome.outcome.is_delivered()
                 && (number.is_none()
@@ -264,22 +297,28 @@ impl Engine {
     }
 
     /// Remembers the highest receipt of a history: one that says less, or another
-    /// thing, does not replace the proof of what the server once confirmed.
-    fn see(&mut self, compact: &str, receipt: &Receipt) {
+    /// thing, does not replace the proof of what the server once confirmed. Whether it
+    /// is the highest.
+    fn see(&mut self, compact: &str, receipt: &Receipt) -> bool {
         let sync = &mut self.snapshot.sync;
         let behind = sync.seen.as_ref().is_some_and(|seen| {
             seen.epoch == receipt.epoch.0 && seen.number >= receipt.head.number
         });
         if behind || planted(Fault::SeenReceiptNotKept) {
-            return;
+            return false;
         }
-        sync.seen = Some(Seen {
+        let seen = Seen {
             epoch: receipt.epoch.0,
             number: receipt.head.number,
             chain: receipt.head.chain,
+        };
+        let name = Receipt::name(compact);
+        sync.prove(Proof {
+            seen,
+            receipt: name,
         });
-        sync.seen_receipt = Some(Receipt::name(compact));
-        self.snapshot.receipt = Some(compact.to_owned());
+        self.snapshot.receipts.insert(name, compact.to_owned());
+        true
     }
 
     /// Whether an entry stands in the journal that new entries go to.
@@ -437,6 +476,8 @@ impl Engine {
     }
 }
 
+/// Names of the server's history that one run gets used to.
+const HISTORIES: u32 = 2;
 /// Times that a page of items is asked for again because some were not believed.
 const REJECTED: u32 = 3;
 

@@ -40,7 +40,7 @@ use protocol::{
     limits,
     planted::{Fault, is as planted},
 };
-pub use state::{Identity, SyncState, Token, Wait, keys};
+pub use state::{Identity, Proof, SyncState, Token, Wait, keys};
 
 use self::{
     files::{FilesRun, Part},
@@ -82,14 +82,22 @@ pub struct Snapshot {
     pub items: BTreeMap<EntryHash, KeptItem>,
     /// Stations and categories, and what is being fetched of them.
     pub references: References,
-    /// The receipt that [`SyncState::seen`] is from.
-    pub receipt: Option<String>,
+    /// The receipts that [`SyncState::seen`] and [`SyncState::earlier`] are from, by
+    /// their names.
+    pub receipts: BTreeMap<EntryHash, String>,
     /// The journal that new entries go to, if one is open.
     pub current_journal: Option<JournalId>,
     /// The state of syncing.
     pub sync: SyncState,
     /// Name and version of the program.
     pub app: String,
+}
+
+impl Snapshot {
+    /// The highest receipt of the last history.
+    fn receipt(&self) -> Option<&String> {
+        self.receipts.get(self.sync.seen_receipt.as_ref()?)
+    }
 }
 
 /// See the module.
@@ -134,6 +142,8 @@ struct Run {
     proof: Option<String>,
     /// It was handed in because the server asked.
     proven: bool,
+    /// How often the server's history had another name than before.
+    histories: u32,
 }
 
 /// The request under way.
@@ -299,6 +309,7 @@ impl Engine {
             files: FilesRun::default(),
             proof: None,
             proven: false,
+            histories: 0,
         });
         self.go_on(env);
     }

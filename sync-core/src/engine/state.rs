@@ -120,6 +120,18 @@ impl Wait {
     }
 }
 
+/// The highest receipt of a history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The ledger's state that it tells.
+    pub seen: Seen,
+    /// Names it in [`crate::store::Space::Receipt`].
+    pub receipt: EntryHash,
+}
+
+/// Histories that ended whose receipts are at hand.
+const EARLIER: usize = 16;
+
 /// The state of syncing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncState {
@@ -147,6 +159,10 @@ pub struct SyncState {
     /// Names that receipt in [`crate::store::Space::Receipt`].
     #[serde(default)]
     pub seen_receipt: Option<EntryHash>,
+    /// The same of histories before, the latest last: one comes back under its old
+    /// name when the same old database is put in place again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Proof>,
     /// No exchange on one's own accord before this is over.
     #[serde(default)]
     pub wait: Option<Wait>,
@@ -218,6 +234,27 @@ impl SyncState {
     #[must_use]
     pub fn files_wait_left(&self, now: Now) -> u64 {
         self.files_wait.map_or(0, |wait| wait.left(now))
+    }
+
+    /// Another receipt is the highest of its history.
+    pub(super) fn prove(&mut self, proof: Proof) {
+        let before = self.seen.take().zip(self.seen_receipt.take());
+        if let Some((seen, receipt)) = before.filter(|(seen, _)| seen.epoch != proof.seen.epoch) {
+            self.earlier.push(Proof { seen, receipt });
+            let over = self.earlier.len().saturating_sub(EARLIER);
+            self.earlier.drain(..over);
+        }
+        self.seen = Some(proof.seen);
+        self.seen_receipt = Some(proof.receipt);
+    }
+
+    /// A history goes by its old name again: what was once proved of it counts.
+    pub(super) fn return_to(&mut self, epoch: EpochId) {
+        let known = |proof: &Proof| proof.seen.epoch == epoch.0;
+        if let Some(at) = self.earlier.iter().position(known) {
+            let proof = self.earlier.remove(at);
+            self.prove(proof);
+        }
     }
 
     /// Takes note of the server's clock.

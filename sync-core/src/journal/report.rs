@@ -40,6 +40,9 @@ pub struct Decision {
     /// The report.
     #[serde(skip)]
     pub subject: SubjectId,
+    /// The entry about the report that it was made on.
+    #[serde(skip)]
+    pub base: Option<EntryHash>,
     /// What it does: `decide`, `admit`, …
     pub kind: String,
     /// The status it gives.
@@ -70,6 +73,7 @@ impl Decision {
             number: item.number,
             epoch: item.epoch,
             subject: read.payload.subject,
+            base: read.payload.base,
             kind: read.payload.kind.name().to_owned(),
             to: text("to"),
             question: text("question"),
@@ -261,6 +265,26 @@ fn step(entry: &Entry, deliveries: &Deliveries) -> Step {
     }
 }
 
+/// Whether a decision was made on a state of the report that an entry belongs to. A
+/// decision that was handed back may have a lower number than what it was made on:
+/// it was held until that came.
+fn made_on(
+    decision: &Decision,
+    entry: &EntryHash,
+    entries: &[&Entry],
+    decisions: &[Decision],
+) -> bool {
+    let base_of = |hash: EntryHash| {
+        let of_entry = entries.iter().find(|entry| entry.hash == hash);
+        let of_decision = decisions.iter().find(|decision| decision.hash == hash);
+        of_entry
+            .and_then(|entry| entry.read.payload.base)
+            .or_else(|| of_decision.and_then(|decision| decision.base))
+    };
+    // A name is a hash over its base's, so the way back ends.
+    std::iter::successors(decision.base, |hash| base_of(*hash)).any(|hash| hash == *entry)
+}
+
 /// Where a report stands. What the observer must know first comes first: not
 /// accepted, not sent, taken back; then what the coordinators said last.
 fn judge(
@@ -317,6 +341,7 @@ fn judge(
                     .of(&entry.hash)
                     .and_then(|delivery| delivery.number)
                     > Some(than.number)
+                && !made_on(than, &entry.hash, entries, decisions)
         })
     };
     let status = match last_word.and_then(|decision| Some((decision, decision.to.as_deref()?))) {

@@ -95,10 +95,14 @@ pub(crate) struct FakeServer {
     pub(crate) enrolment: RefCell<Option<SdJwt>>,
     /// Its database was put back without a word; it finds out by a receipt.
     pub(crate) rolled_back: Cell<bool>,
+    /// How often it found out.
+    renewals: Cell<u8>,
     /// The registers' versions, the newest last.
     pub(crate) reference: RefCell<Vec<Snapshot>>,
     /// Bytes of a delta that stands in an answer.
     pub(crate) inline: Cell<usize>,
+    /// The next answer loses its items on the way.
+    pub(crate) loses_items: Cell<bool>,
     /// So many items are damaged on their way.
     pub(crate) damage_items: Cell<u32>,
     /// Deltas lack a line.
@@ -140,6 +144,8 @@ impl FakeServer {
             parts: Cell::new(0),
             enrolment: RefCell::default(),
             rolled_back: Cell::new(false),
+            renewals: Cell::new(0),
+            loses_items: Cell::new(false),
             reference: RefCell::default(),
             inline: Cell::new(1_000),
             damage_items: Cell::new(0),
@@ -191,6 +197,7 @@ impl FakeServer {
         let entry = self.sign(
             Kind::Enrol,
             SubjectId(Uuid::from_bytes([4; 16])),
+            None,
             Map::new(),
             Vec::new(),
         );
@@ -203,6 +210,7 @@ impl FakeServer {
         &self,
         kind: Kind,
         subject: SubjectId,
+        base: Option<EntryHash>,
         clear: Map<String, serde_json::Value>,
         disclosed: Vec<(&'static str, serde_json::Value)>,
     ) -> SdJwt {
@@ -210,7 +218,7 @@ impl FakeServer {
             mission: self.mission,
             subject,
             kind,
-            base: None,
+            base,
             link: Link::Actor(UserId(Uuid::from_bytes([8; 16]))),
             at: At::default(),
             clear,
@@ -226,12 +234,24 @@ impl FakeServer {
 
     /// A coordinator's decision.
     pub(crate) fn decide(&self, subject: SubjectId, to: &str, question: Option<&str>) -> EntryHash {
+        self.decide_on(None, subject, to, question)
+    }
+
+    /// A coordinator's decision on a state of the report.
+    pub(crate) fn decide_on(
+        &self,
+        base: Option<EntryHash>,
+        subject: SubjectId,
+        to: &str,
+        question: Option<&str>,
+    ) -> EntryHash {
         let mut clear = Map::new();
         clear.insert("to".into(), json!(to));
         let disclosed = question.map(|question| ("question", json!(question)));
         let entry = self.sign(
             Kind::Decide,
             subject,
+            base,
             clear,
             disclosed.into_iter().collect(),
         );
@@ -244,7 +264,13 @@ impl FakeServer {
         let mut clear = Map::new();
         clear.insert("audience".into(), json!({}));
         let subject = SubjectId(Uuid::from_bytes([6; 16]));
-        let entry = self.sign(Kind::Message, subject, clear, vec![("text", json!(text))]);
+        let entry = self.sign(
+            Kind::Message,
+            subject,
+            None,
+            clear,
+            vec![("text", json!(text))],
+        );
         self.ledger.borrow_mut().push((entry.hash(), entry.clone()));
         entry.hash()
     }
@@ -255,9 +281,14 @@ impl FakeServer {
 
     fn exchange(&self, request: &exchange::Request, token: bool, fault: Option<Fault>) -> Answer {
         self.requests.borrow_mut().push(request.clone());
-        if self.rolled_back.get() && request.receipt.is_some() {
+        let shown = request.receipt.as_deref().map(|compact| {
+            Receipt::verify(compact, &self.key.public()).expect("a receipt of its own")
+        });
+        if self.rolled_back.get() && shown.is_some_and(|shown| shown.epoch == self.epoch.get()) {
             self.rolled_back.set(false);
-            self.epoch.set(EpochId(Uuid::from_bytes([77; 16])));
+            self.renewals.set(self.renewals.get() + 1);
+            self.epoch
+                .set(EpochId(Uuid::from_bytes([76 + self.renewals.get(); 16])));
         }
         let receipt_wanted = self.rolled_back.get() && request.seen.is_some();
         let entries: Vec<SdJwt> = request
@@ -384,11 +415,11 @@ impl FakeServer {
             ledger.len() as u64
         };
         drop(ledger);
-        let response = exchange::Response {
+        let mut response = exchange::Response {
             protocol: 1,
             epoch: self.epoch.get(),
             server_time: self.time(),
-            receipt: self.receipt(&outcomes, fault),
+            receipt: None,
             outcomes,
             items,
             cursor: token.then(|| end.to_string()),
@@ -404,10 +435,16 @@ impl FakeServer {
             receipt_wanted,
             reference: self.offers(request, token),
         };
+        response.receipt = self.receipt(&response, fault);
+        if self.loses_items.take() {
+            response.items.clear();
+        }
         good(&json!(response))
     }
 
-    fn receipt(&self, outcomes: &[Outcome], fault: Option<Fault>) -> Option<String> {
+    fn receipt(&self, response: &exchange::Response, fault: Option<Fault>) -> Option<String> {
+        let outcomes = &response.outcomes;
+        let news = (!response.items.is_empty()).then(|| response.news());
         let entries: Vec<Held> = outcomes
             .iter()
             .filter_map(|outcome| {
@@ -417,7 +454,7 @@ impl FakeServer {
                 })
             })
             .collect();
-        if entries.is_empty() || fault == Some(Fault::NoReceipt) {
+        if (entries.is_empty() && news.is_none()) || fault == Some(Fault::NoReceipt) {
             return None;
         }
         let chain = ledger::genesis(self.mission);
@@ -431,6 +468,7 @@ impl FakeServer {
                 chain: EntryHash(chain),
             },
             entries,
+            news,
         };
         let forged = SoftwareKey::ed25519(&[6; 32]);
         let key = if fault == Some(Fault::ForgedReceipt) {

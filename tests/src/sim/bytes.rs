@@ -4,7 +4,6 @@ use std::io::Read as _;
 
 use flate2::read::GzDecoder;
 use protocol::{
-    encoding::b64,
     exchange::{Directives, Outcome, OutcomeKind, Request, Response},
     ids::{EntryHash, EpochId, MissionId},
     jose::SoftwareKey,
@@ -103,9 +102,8 @@ pub(super) fn entries(call: &Call) -> Vec<(EntryHash, Value)> {
     let entries = request.entries.iter();
     entries
         .map(|wire| {
-            let input = format!("{}.{}", b64(&wire.header), b64(&wire.payload));
             let payload = serde_json::from_str(&wire.payload).unwrap_or_default();
-            (EntryHash::of_signing_input(input.as_bytes()), payload)
+            (wire.hash(), payload)
         })
         .collect()
 }
@@ -131,6 +129,7 @@ pub(super) fn impostor(call: &Call, mission: MissionId, epoch: EpochId) -> Answe
                 number: number(at),
             })
             .collect(),
+        news: None,
     };
     let outcomes = entries.iter().enumerate().map(|(at, (hash, _))| Outcome {
         hash: *hash,

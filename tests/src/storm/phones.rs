@@ -334,6 +334,7 @@ fn receipt(hash: EntryHash, invitation: &Invitation, epoch: EpochId, key: &Softw
             chain: hash,
         },
         entries: vec![Held { hash, number: 1 }],
+        news: None,
     };
     receipt.sign(key).expect("a software key signs")
 }
@@ -376,7 +377,7 @@ fn snapshot(identity: &Identity, entry: &Rc<Entry>, epoch: EpochId) -> Snapshot 
         drop_bytes: false,
         items: BTreeMap::new(),
         references: References::default(),
-        receipt: None,
+        receipts: BTreeMap::new(),
         current_journal: Some(entry.journal),
         sync: SyncState {
             epoch: Some(epoch),

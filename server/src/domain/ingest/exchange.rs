@@ -5,17 +5,13 @@ use protocol::{
     PROTOCOL_VERSION,
     arrange::arrange,
     codes::Code,
-    entry::{SdJwt, Seen},
-    exchange::{Item, JournalHead, Outcome, OutcomeKind, Request, Response},
+    entry::Seen,
+    exchange::{JournalHead, Outcome, OutcomeKind, Request, Response},
     ids::{EntryHash, EpochId},
     jose::SoftwareKey,
     limits,
-    planted::{Fault, is as planted},
     receipt::{Head, Held, Receipt},
 };
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use super::{
     batch::{Batch, Committed},
@@ -30,7 +26,7 @@ use crate::{
         ledger::{Contacted, Incoming},
     },
     error::{Error, Result},
-    store::{Conn, Store, ledger},
+    store::{Conn, Store},
 };
 
 /// What the answer lists: each entry's hash, and why it was refused if it was.
@@ -194,19 +190,47 @@ fn speaks_for(entries: &[Incoming], head: &JournalHead) -> bool {
     })
 }
 
-/// Puts the answer together, receipt included. `committed` is what the commit
-/// of [`Prepared::batch`] left.
+/// An answer whose receipt is not signed yet.
+#[derive(Debug)]
+pub struct Answered {
+    /// The answer.
+    pub response: Response,
+    /// What the receipt will state.
+    pub receipt: Option<Receipt>,
+}
+
+impl Answered {
+    /// Signs the receipt, over the news too if there are any.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn seal(mut self, key: &SoftwareKey) -> Result<Response> {
+        let Some(mut receipt) = self.receipt else {
+            return Ok(self.response);
+        };
+        if !self.response.items.is_empty() {
+            receipt.news = Some(self.response.news());
+        }
+        let signed = receipt
+            .sign(key)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        self.response.receipt = Some(signed);
+        Ok(self.response)
+    }
+}
+
+/// Puts the answer together. `committed` is what the commit of [`Prepared::batch`]
+/// left.
 ///
 /// # Errors
-/// When the receipt cannot be signed.
+/// An answer without a history: a fault of this program.
 pub fn answer(
     order: Order,
     mission: Option<MissionRef>,
     committed: Option<Committed>,
-    key: &SoftwareKey,
     known: Known,
     now: Micros,
-) -> Result<Response> {
+) -> Result<Answered> {
     let epoch = committed
         .as_ref()
         .map(|committed| committed.epoch)
@@ -224,7 +248,7 @@ pub fn answer(
                 number: number(appended.number),
             })
             .collect();
-        let statement = Receipt {
+        receipt = Some(Receipt {
             v: 1,
             mission: mission.id,
             epoch,
@@ -234,12 +258,8 @@ pub fn answer(
                 chain: EntryHash(committed.chain),
             },
             entries: held,
-        };
-        receipt = Some(
-            statement
-                .sign(key)
-                .map_err(|error| Error::Internal(error.to_string()))?,
-        );
+            news: None,
+        });
         appended = committed.appended;
     }
     let mut appended = appended.into_iter();
@@ -262,12 +282,12 @@ pub fn answer(
             }),
         })
         .collect();
-    Ok(Response {
+    let response = Response {
         protocol: PROTOCOL_VERSION,
         epoch,
         server_time: now.rfc3339(),
         outcomes,
-        receipt,
+        receipt: None,
         items: Vec::new(),
         cursor: None,
         more: false,
@@ -275,7 +295,8 @@ pub fn answer(
         token: None,
         receipt_wanted: known.receipt_wanted,
         reference: Vec::new(),
-    })
+    };
+    Ok(Answered { response, receipt })
 }
 
 impl Prepared {
@@ -286,96 +307,6 @@ impl Prepared {
     }
 }
 
-/// What observers read of an entry of the server's own.
-const FOR_OBSERVERS: [&str; 4] = ["at", "question", "title", "text"];
-
-#[derive(Serialize, Deserialize)]
-struct Cursor {
-    e: Uuid,
-    n: i64,
-    /// Follows from the others: a cursor that was changed on its way would skip what
-    /// the phone then never gets.
-    #[serde(default)]
-    c: u32,
-}
-
-impl Cursor {
-    fn new(e: Uuid, n: i64) -> Self {
-        let digest = Sha256::new()
-            .chain_update(e.as_bytes())
-            .chain_update(n.to_be_bytes())
-            .finalize();
-        let c = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        Self { e, n, c }
-    }
-
-    fn is_whole(&self) -> bool {
-        self.c == Self::new(self.e, self.n).c
-    }
-}
-
-/// Adds what waits for an accreditation. A cursor of another history, or one
-/// that cannot be read, starts over: the phone knows what it has.
-///
-/// # Errors
-/// The database's.
-pub fn add_items(
-    conn: &mut Conn,
-    mission: MissionRef,
-    accreditation: Uuid,
-    cursor: Option<&str>,
-    response: &mut Response,
-) -> Result<()> {
-    let from = cursor
-        .and_then(protocol::encoding::unb64)
-        .and_then(|bytes| serde_json::from_slice::<Cursor>(&bytes).ok())
-        .filter(|cursor| cursor.is_whole() && cursor.e == response.epoch.0)
-        .map_or(0, |cursor| cursor.n);
-    let limit = i64::try_from(limits::EXCHANGE_ITEMS).unwrap_or(i64::MAX);
-    let mut rows =
-        ledger::inbox_after(conn, mission.no, accreditation.as_bytes(), from, limit + 1)?;
-    response.more = rows.len() > limits::EXCHANGE_ITEMS;
-    rows.truncate(limits::EXCHANGE_ITEMS);
-    let mut last = rows.last().map_or(from, |(number, _)| *number);
-    if planted(Fault::CursorSkips) {
-        last += 1;
-    }
-    for (at, bytes) in rows {
-        let entry = std::str::from_utf8(&bytes)
-            .ok()
-            .and_then(|compact| SdJwt::parse(compact).ok())
-            .ok_or_else(|| Error::Internal(format!("ledger number {at} does not hold an entry")))?;
-        // The reason is between coordinators; the rest is for the observer.
-        let entry = entry
-            .withhold(|name| FOR_OBSERVERS.contains(&name))
-            .to_wire();
-        response.items.push(Item {
-            number: number(at),
-            entry,
-        });
-    }
-    let cursor = Cursor::new(response.epoch.0, last);
-    let text = serde_json::to_vec(&cursor).map_err(|error| Error::Internal(error.to_string()))?;
-    response.cursor = Some(protocol::encoding::b64(text));
-    Ok(())
-}
-
-fn number(value: i64) -> u64 {
+pub(super) fn number(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_that_was_changed_is_not_whole() {
-        let e = Uuid::from_bytes([7; 16]);
-        let cursor = Cursor::new(e, 5);
-        assert!(cursor.is_whole());
-        assert!(!Cursor { n: 7, ..cursor }.is_whole());
-        // As earlier versions wrote it: then reading starts over.
-        let old: Cursor = serde_json::from_value(serde_json::json!({ "e": e, "n": 5 })).unwrap();
-        assert!(!old.is_whole());
-    }
 }

@@ -6,10 +6,12 @@
 
 mod batch;
 mod exchange;
+mod news;
 mod returned;
 mod verify;
 
 pub use batch::{Batch, Batcher, Committed};
-pub use exchange::{Known, Order, Prepared, add_items, answer, check_form, prepare};
+pub use exchange::{Answered, Known, Order, Prepared, answer, check_form, prepare};
+pub use news::add_news;
 pub use returned::{Returned, check as check_returned};
 pub use verify::{Checked, DeviceKey, DeviceKeys, judge};

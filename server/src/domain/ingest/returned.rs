@@ -14,7 +14,7 @@ use protocol::{
 };
 use serde_json::Value;
 
-use super::verify::{hash_of_texts, refusal};
+use super::verify::refusal;
 use crate::{
     domain::{
         acts::MissionRef,
@@ -92,7 +92,7 @@ fn open(
     key: &PublicKey,
     wire: &WireEntry,
 ) -> std::result::Result<(SdJwt, Read), (EntryHash, Code)> {
-    let sd_jwt = SdJwt::from_wire(wire).map_err(|error| (hash_of_texts(wire), refusal(&error)))?;
+    let sd_jwt = SdJwt::from_wire(wire).map_err(|error| (wire.hash(), refusal(&error)))?;
     let hash = sd_jwt.hash();
     let refuse = |code| (hash, code);
     sd_jwt

@@ -89,7 +89,7 @@ impl DeviceKeys {
                 }
                 Ok((header, entry))
             });
-            parsed.push(entry.map_err(|error| (hash_of_texts(wire), error)));
+            parsed.push(entry.map_err(|error| (wire.hash(), error)));
         }
         self.look_up(store, &mut wanted)?;
         Ok(parsed
@@ -223,11 +223,6 @@ pub fn judge(read: &Read) -> Option<Code> {
         _ => false,
     };
     (!linked || !readable).then_some(Code::Unreadable)
-}
-
-pub(super) fn hash_of_texts(wire: &WireEntry) -> EntryHash {
-    use protocol::encoding::b64;
-    EntryHash::of_signing_input(format!("{}.{}", b64(&wire.header), b64(&wire.payload)).as_bytes())
 }
 
 /// A key that is not enrolled; an algorithm that no key of ours can have is

@@ -30,6 +30,25 @@ pub struct WireEntry {
     pub signature: String,
 }
 
+impl WireEntry {
+    /// Its name, whether or not it can be read.
+    #[must_use]
+    pub fn hash(&self) -> EntryHash {
+        EntryHash::of_signing_input(signing_input(&self.header, &self.payload).as_bytes())
+    }
+
+    /// The same entry in its standard form, whether or not it can be read.
+    #[must_use]
+    pub fn compact(&self) -> String {
+        compact(
+            &self.header,
+            &self.payload,
+            &self.signature,
+            &self.disclosures,
+        )
+    }
+}
+
 /// An entry in its standard form: compact SD-JWT without key binding
 /// (`header.payload.signature~disclosure~…~`), split but not yet verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,15 +154,8 @@ impl SdJwt {
         if disclosures.len() > limits::DISCLOSURES {
             return Err(ReadError::TooLarge);
         }
-        let mut compact = signing_input(&header, &payload);
-        let signed = compact.len();
-        compact.push('.');
-        compact.push_str(&b64(signature));
-        compact.push('~');
-        for disclosure in &disclosures {
-            compact.push_str(&b64(disclosure));
-            compact.push('~');
-        }
+        let signed = signing_input(&header, &payload).len();
+        let compact = compact(&header, &payload, &b64(signature), &disclosures);
         if compact.len() > limits::ENTRY_BYTES {
             return Err(ReadError::TooLarge);
         }
@@ -347,6 +359,19 @@ pub(super) fn digest(disclosure: &str) -> String {
 
 pub(super) fn signing_input(header: &str, payload: &str) -> String {
     format!("{}.{}", b64(header), b64(payload))
+}
+
+/// The standard form; the signature as base64url.
+fn compact(header: &str, payload: &str, signature: &str, disclosures: &[String]) -> String {
+    let mut compact = signing_input(header, payload);
+    compact.push('.');
+    compact.push_str(signature);
+    compact.push('~');
+    for disclosure in disclosures {
+        compact.push_str(&b64(disclosure));
+        compact.push('~');
+    }
+    compact
 }
 
 fn disclosure(text: &str) -> Option<(String, Value)> {

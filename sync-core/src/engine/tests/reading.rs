@@ -318,6 +318,21 @@ fn an_unusable_cursor_is_dropped() {
     assert_eq!(world.server.holds(&again.entry), 1);
 }
 
+/// A bit in the word `items` makes a page look empty (the simulator's seed 1924).
+#[test]
+fn a_page_that_lost_its_items_is_read_again() {
+    let world = World::enrolled(51);
+    let filed = world.file("seen by me");
+    world.sync();
+    for turn in 0..5 {
+        world.server.decide(filed.report, "in_review", None);
+        world.server.loses_items.set(true);
+        let report = world.sync();
+        assert_eq!((report.items, report.items_rejected), (0, 1), "{turn}");
+        assert_eq!(world.sync().items, 1, "{turn}");
+    }
+}
+
 /// A bit changed on its way would cost a decision for ever if the cursor went on (the
 /// simulator's seed 500); but what never comes whole is in nobody's way.
 #[test]

@@ -121,9 +121,33 @@ fn a_rolled_back_server_is_shown_its_receipt() {
     assert_eq!(world.server.holds(&enrolment), 1);
     let requests = world.server.requests.borrow();
     let seen = requests[0].seen.as_ref().expect("what it has seen");
-    assert_eq!(seen.number, 2);
+    // The decision's number: news come with a receipt too.
+    assert_eq!(seen.number, 3);
     assert!(requests[0].receipt.is_none(), "only when it is asked for");
     assert!(requests.iter().any(|request| request.receipt.is_some()));
+}
+
+/// The same old database is put in place again, after its history had got a new
+/// name: it goes by the old one (the simulator's seeds 77 and 1869).
+#[test]
+fn a_server_rolled_back_twice_is_shown_the_receipt_of_the_history_it_returns_to() {
+    let (mut world, filed, enrolment, decision) = decided(36);
+    let first = world.server.epoch.get();
+    for turn in 0..3 {
+        world.server.ledger.borrow_mut().truncate(1);
+        world.server.epoch.set(first);
+        world.server.rolled_back.set(true);
+        let report = world.sync();
+        assert!(
+            report.new_epoch && !world.server.rolled_back.get(),
+            "{turn}"
+        );
+        for hash in [filed.entry, enrolment, decision] {
+            assert_eq!(world.server.holds(&hash), 1, "turn {turn}: {hash}");
+        }
+        world.restart();
+        assert_eq!((world.sync().returned, world.sync().pending), (0, 0));
+    }
 }
 
 /// A server that was put back signs receipts of its own for less; the proof of
@@ -141,6 +165,26 @@ fn a_lower_receipt_does_not_replace_the_proof() {
     world.sync();
     let requests = world.server.requests.take();
     assert_eq!(requests[0].seen.as_ref().map(|seen| seen.number), Some(5));
+}
+
+/// A decision that came back before the amendment that it was made on was held, and
+/// has the lower number; it counts all the same (the simulator's seed 1869).
+#[test]
+fn a_decision_counts_although_its_base_came_back_later() {
+    let world = World::enrolled(37);
+    let filed = world.file("one");
+    let amended = world.amend(filed.report, "two");
+    world.sync();
+    world.server.restore_backup(0, 9);
+    world
+        .server
+        .decide_on(Some(amended.entry), filed.report, "dismissed", None);
+    world.sync();
+    assert_eq!(world.status(filed.report), "dismissed");
+    // One that was made afterwards opens the report again, as always.
+    world.amend(filed.report, "three");
+    world.sync();
+    assert_eq!(world.status(filed.report), "delivered");
 }
 
 /// Its database was put back to before the enrolment, and this device never got a
