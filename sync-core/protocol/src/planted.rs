@@ -51,6 +51,7 @@ faults! {
     NewsUnchecked: "sync-core engine", "A page of news that lost its items on the way counts as empty.";
     ReturnUnnoticed: "sync-core engine", "A history that goes by its old name again is not shown its receipt.";
     SeenReceiptNotKept: "sync-core engine", "The highest receipt of a history is not kept.";
+    OldReceiptIgnored: "sync-core client", "The receipt that an earlier version did not name is not looked for.";
     DeliveredUnproved: "sync-core engine", "An entry counts as delivered without a receipt.";
     ForeignReceipt: "protocol", "A receipt under another key is believed.";
     EpochIgnored: "sync-core engine", "A new history of the server goes unnoticed.";
@@ -81,6 +82,7 @@ faults! {
     AmendResetsStatus: "server ledger", "An amendment sets the coordinators' status back.";
     RollbackUnheard: "server epoch", "A receipt that contradicts the database is not heard.";
     ReceiptNotWanted: "server epoch", "The server never asks for the receipt of what it lacks.";
+    MessageSkipsOne: "server ledger", "A message does not reach the first of those it is for.";
     CursorSkips: "server ingest", "The cursor goes one decision too far.";
     HashNotVerified: "server evidence", "A complete file is not checked against its hash.";
     DurableTooEarly: "server evidence", "A file is called durable once it is complete.";

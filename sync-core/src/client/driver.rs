@@ -167,7 +167,8 @@ impl Client {
             })
             .collect();
         let references = self.references().await?;
-        let (current_journal, sync) = (self.current_journal().await?, self.sync_state().await?);
+        let (current_journal, mut sync) = (self.current_journal().await?, self.sync_state().await?);
+        self.find_seen_receipts(&identity, &mut sync).await?;
         let mut receipts = BTreeMap::new();
         let earlier = sync.earlier.iter().map(|proof| &proof.receipt);
         for name in sync.seen_receipt.iter().chain(earlier) {

@@ -21,7 +21,7 @@ use std::{
 use protocol::codes::Code;
 use serde::Serialize;
 
-pub use lost::begin_anew;
+pub use lost::{begin_anew, pack_as_it_lies};
 
 use super::{
     Client, Parts,

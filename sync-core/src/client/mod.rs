@@ -10,6 +10,7 @@ mod enrol;
 pub mod home;
 mod messages;
 mod pack;
+mod receipts;
 mod reference;
 mod settings;
 mod types;

@@ -1,5 +1,7 @@
 //! The invariants. Each is a small function; its name stands in what it finds.
 
+mod messages;
+
 use protocol::{
     entry::SdJwt,
     exchange::Response,
@@ -342,24 +344,30 @@ pub(super) fn at_rest(world: &mut World) -> Result<(), Broken> {
         };
         nothing_waits(world, id, &view)?;
         news_arrived(world, id, &view)?;
+        messages::arrived(world, id)?;
         if !world.revoked.contains(&world.phones[id].observer) {
             decisions_kept(world, id, &view)?;
         }
         views_agree(world, id, &view)?;
         files_arrived(world, id, &view)?;
     }
+    brought_arrived(world)?;
     rebuilds(world)
 }
 
 /// How a phone sees its reports.
 fn view(world: &mut World, id: usize) -> Option<Vec<Report>> {
-    use std::{future::Future as _, pin::pin, task};
     let client = world.phones[id].client.clone()?;
-    let mut listing = pin!(client.list());
+    at_once(client.list())?.ok()
+}
+
+/// What comes of something that needs nobody else, if it does.
+pub(super) fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
+    use std::{pin::pin, task};
     let mut context = task::Context::from_waker(task::Waker::noop());
-    match listing.as_mut().poll(&mut context) {
-        task::Poll::Ready(Ok(view)) => Some(view),
-        _ => None,
+    match pin!(work).as_mut().poll(&mut context) {
+        task::Poll::Ready(done) => Some(done),
+        task::Poll::Pending => None,
     }
 }
 
@@ -532,6 +540,23 @@ fn files_arrived(world: &World, id: usize, view: &[Report]) -> Result<(), Broken
             );
         }
         whole(world, &file.file.sha256)?;
+    }
+    Ok(())
+}
+
+/// I11: the files of phones that lost their keys are with the server, whole.
+fn brought_arrived(world: &World) -> Result<(), Broken> {
+    for (file, observer) in &world.brought {
+        if world.revoked.contains(observer) {
+            continue;
+        }
+        if !complete(world, file) {
+            return broken(
+                "I11 evidence",
+                format!("{file} was not brought in a bundle"),
+            );
+        }
+        whole(world, file)?;
     }
     Ok(())
 }

@@ -45,6 +45,12 @@ impl Disk {
         self.content.borrow().hashes.contains(hash)
     }
 
+    /// A record as it lies there.
+    pub(super) fn lies(&self, space: Space, key: &[u8]) -> Option<Record> {
+        let content = self.content.borrow();
+        content.records.get(&(space, key.to_vec())).cloned()
+    }
+
     /// Whether these bytes stand anywhere.
     pub(super) fn shows(&self, needle: &[u8]) -> bool {
         let content = self.content.borrow();

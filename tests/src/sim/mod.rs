@@ -13,8 +13,11 @@
 //! | [`world`] | the queue of events, and what each does |
 //! | [`phone`] | the production client and its executor |
 //! | [`disk`], [`files`], [`pocket`], [`line`], [`clock`] | the parts of a phone: store, files, secrets, network, clocks |
+//! | [`old`] | what an earlier version of a phone's program makes of them |
+//! | [`lost`] | what a phone without keys packs for the mission |
 //! | [`fuse`] | where a phone may die |
 //! | [`server`] | the production service on a database that can be copied and put back |
+//! | [`restore`] | a backup in a folder, and a database filled from it |
 //! | [`oracle`] | what was promised, and what the ledger was seen to hold |
 //! | [`checks`] | the invariants |
 //! | [`shrink`] | the shortest story that breaks the same rule, in words |
@@ -27,9 +30,12 @@ pub mod disk;
 pub mod files;
 pub mod fuse;
 pub mod line;
+mod lost;
+mod old;
 pub mod oracle;
 pub mod phone;
 pub mod pocket;
+mod restore;
 pub mod script;
 pub mod server;
 pub mod shrink;

@@ -7,6 +7,9 @@ use protocol::ids::{EntryHash, SubjectId};
 use sync_core::{
     Client, Error,
     client::{Attached, Filed, Parts, Report, SyncError, SyncReport},
+    engine::{self, Identity},
+    seal::Place,
+    store::Space,
 };
 
 use super::{
@@ -15,6 +18,8 @@ use super::{
     files::SimFiles,
     fuse::{Cut, Fuse},
     line::Line,
+    lost,
+    old::{OldLine, OldStore, OldVault},
     pocket::Pocket,
     script::Fate,
 };
@@ -92,6 +97,10 @@ pub struct Phone {
     pub reports: Vec<SubjectId>,
     /// The link was used.
     pub invited: bool,
+    /// An earlier version of the program runs on it.
+    pub old: bool,
+    /// What it had before it lost its keys.
+    aside: Vec<Disk>,
     jobs: Vec<(Work, Job)>,
 }
 
@@ -135,6 +144,8 @@ impl Phone {
             incarnation: 0,
             reports: Vec::new(),
             invited: false,
+            old: false,
+            aside: Vec::new(),
             jobs: Vec::new(),
         }
     }
@@ -147,22 +158,45 @@ impl Phone {
         copy.pocket = self.pocket.copy();
         copy.reports.clone_from(&self.reports);
         copy.invited = self.invited;
+        copy.old = self.old;
         copy
     }
 
     /// Starts the program.
     pub(super) fn open(&mut self) {
-        let parts = Parts {
+        let parts = if self.old {
+            self.old_parts()
+        } else {
+            self.parts()
+        };
+        self.start(Work::Open, async move {
+            Done::Opened(Client::open(parts).await)
+        });
+    }
+
+    fn parts(&self) -> Parts {
+        Parts {
             store: Box::new(self.disk.clone()),
             files: Box::new(self.files.clone()),
             transport: Box::new(self.line.clone()),
             vault: Box::new(self.pocket.clone()),
             environment: self.clock.clone(),
             app: "sim/1".into(),
-        };
-        self.start(Work::Open, async move {
-            Done::Opened(Client::open(parts).await)
-        });
+        }
+    }
+
+    /// As an earlier version has them, which knows of no files.
+    fn old_parts(&self) -> Parts {
+        let (disk, clock) = (self.disk.clone(), self.clock.clone());
+        let none = SimFiles::new(super::files::Folder::default(), self.fuse.clone());
+        Parts {
+            store: Box::new(OldStore::new(disk, self.pocket.data(), clock.clone())),
+            files: Box::new(none),
+            transport: Box::new(OldLine(self.line.clone())),
+            vault: Box::new(OldVault::new(self.pocket.clone(), clock)),
+            environment: self.clock.clone(),
+            app: "sim/0.1.0".into(),
+        }
     }
 
     pub(super) fn start(&mut self, work: Work, job: impl Future<Output = Done> + 'static) {
@@ -235,8 +269,40 @@ impl Phone {
         self.pocket.thumbprint()
     }
 
+    /// Whether the server has answered its link, as its store says.
+    pub(super) fn is_enrolled(&self) -> bool {
+        let key = engine::keys::IDENTITY;
+        let place = Place::Record(Space::State, key.to_vec());
+        let identity = self.disk.lies(Space::State, key).and_then(|record| {
+            let plain = self.pocket.data().open(&place, &record.sealed)?;
+            serde_json::from_slice::<Identity>(&plain).ok()
+        });
+        identity.is_some_and(|identity| identity.enrolled.is_some())
+    }
+
     /// Whether this entry is on the phone.
     pub(super) fn holds(&self, hash: &EntryHash) -> bool {
-        self.disk.holds(hash)
+        let mut disks = std::iter::once(&self.disk).chain(&self.aside);
+        disks.any(|disk| disk.holds(hash))
+    }
+
+    /// Its keys are gone. What it has is packed as it lies and moved aside, and it
+    /// begins anew with another link. `None` if the mission has no copy of the data
+    /// key: then nobody could open the bundle, and nothing is done.
+    pub(super) fn lose_keys(&mut self, link: impl FnOnce() -> String) -> Option<Vec<u8>> {
+        let copy = self.pocket.for_mission()?;
+        self.die(Cut {
+            done: false,
+            power: false,
+        });
+        let bundle = lost::pack(&copy, &self.disk, &self.files, self.chance.bytes())?;
+        let disk = Disk::new(super::disk::Content::default(), self.fuse.clone());
+        self.aside.push(std::mem::replace(&mut self.disk, disk));
+        self.files = SimFiles::new(super::files::Folder::default(), self.fuse.clone());
+        self.pocket = Pocket::new(self.chance.bytes());
+        self.link = link();
+        self.invited = false;
+        self.reports.clear();
+        Some(bundle)
     }
 }

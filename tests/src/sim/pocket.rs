@@ -3,13 +3,21 @@
 use std::{cell::RefCell, rc::Rc};
 
 use protocol::jose::{Signer, SoftwareKey};
+use sealed::{
+    age::Secrets,
+    rescue::{Copy, Owner},
+};
 use sync_core::{Error, client::Vault, seal::DataKey};
 
-/// Keys that follow from a seed, and the copy of the enrolment. Clones share it.
+use crate::chance::Chance;
+
+/// Keys that follow from a seed, and the copies of enrolment and data key. Clones
+/// share it.
 #[derive(Clone)]
 pub struct Pocket {
     secret: [u8; 32],
     anchor: Rc<RefCell<Option<Vec<u8>>>>,
+    for_mission: Rc<RefCell<Option<Copy>>>,
 }
 
 impl Pocket {
@@ -17,6 +25,7 @@ impl Pocket {
         Self {
             secret,
             anchor: Rc::default(),
+            for_mission: Rc::default(),
         }
     }
 
@@ -25,7 +34,13 @@ impl Pocket {
         Self {
             secret: self.secret,
             anchor: Rc::new(RefCell::new(self.anchor.borrow().clone())),
+            for_mission: Rc::new(RefCell::new(self.for_mission.borrow().clone())),
         }
+    }
+
+    /// The data key, for the mission alone; beside the keys, and not lost with them.
+    pub(super) fn for_mission(&self) -> Option<Copy> {
+        self.for_mission.borrow().clone()
     }
 
     /// The thumbprint of the device key.
@@ -58,4 +73,22 @@ impl Vault for Pocket {
         *self.anchor.borrow_mut() = Some(sealed.to_vec());
         Ok(())
     }
+
+    fn keep_for_mission(&self, recipient: &str, owner: &Owner) -> Result<(), Error> {
+        let mut kept = self.for_mission.borrow_mut();
+        if kept.is_none() {
+            *kept = Copy::new(recipient, owner, &self.data(), &secrets(self.secret))
+                .expect("a short text seals");
+        }
+        Ok(())
+    }
+}
+
+/// What an age file is sealed with.
+pub(super) fn secrets(seed: [u8; 32]) -> Secrets {
+    let number = seed.iter().fold(0_u64, |sum, byte| {
+        sum.wrapping_mul(257).wrapping_add(u64::from(*byte))
+    });
+    let mut chance = Chance::seeded(number);
+    Secrets::fresh(|bytes| bytes.fill_with(|| chance.bytes::<1>()[0]))
 }

@@ -2,6 +2,8 @@
 //! faults, each at its time. All of it comes from the seed before the story
 //! begins, so that steps can be left out of it.
 
+mod chapters;
+
 use super::{
     clock::{HOUR, MINUTE, SECOND, Time},
     fuse::{Cut, Trouble},
@@ -195,6 +197,24 @@ pub enum Act {
     },
     /// The server's clock jumps by so many seconds.
     ServerJump(i64),
+    /// The phone's keys are gone; its observer packs what is there for the mission
+    /// and begins anew.
+    LoseKeys {
+        /// The phone.
+        phone: usize,
+    },
+    /// A coordinator tells observers something.
+    Tell {
+        /// The observer of this phone alone; else everybody.
+        phone: Option<usize>,
+    },
+    /// Another version of the program is put on a phone.
+    Version {
+        /// The phone.
+        phone: usize,
+        /// 0.1.0; else today's.
+        old: bool,
+    },
 }
 
 /// A step at its time.
@@ -219,7 +239,8 @@ pub struct Setting {
     pub length: Time,
     /// Whether faults end then and all must come to rest.
     pub liveness: bool,
-    /// A complete file is durable at once; else none ever is.
+    /// A complete file is durable at once; else once a restore brought it back from a
+    /// backup.
     pub durable: bool,
     /// Observers let go of files that are durable.
     pub drop_bytes: bool,
@@ -307,6 +328,7 @@ pub fn story(seed: u64) -> (Setting, Vec<Step>) {
             steps.push(Step { at: at.max(0), act });
         }
     }
+    chapters::add(&setting, &mut steps);
     steps.sort_by_key(|step| step.at);
     (setting, steps)
 }

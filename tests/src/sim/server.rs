@@ -6,6 +6,7 @@
 
 use std::{
     future::Future,
+    io::Read,
     path::{Path, PathBuf},
     pin::Pin,
     rc::Rc,
@@ -21,10 +22,11 @@ use scrutineer::{
     config::{Config, Durability},
     domain::{
         acts::MissionRef,
+        bundles::{Holders, Imported, Importer, Source},
         enrolment, epoch,
         missions::{self, Wish},
-        rebuild,
     },
+    error::Error,
     keys::Keys,
     store::{
         DatabaseUrl, Store,
@@ -33,7 +35,10 @@ use scrutineer::{
 };
 use sync_core::transport::{Answer, Call, Method};
 
-use super::clock::{BEGIN, ServerClock, Time};
+use super::{
+    clock::{BEGIN, ServerClock, Time},
+    restore,
+};
 
 /// The address in the simulated phones' links.
 pub const ORIGIN: &str = "https://sim.example";
@@ -45,6 +50,8 @@ const CODE_HOURS: i64 = 24 * 365;
 /// What all stories of a process begin from: keys, and a database with a mission.
 pub struct Template {
     folder: tempfile::TempDir,
+    /// Tables, and nothing in them.
+    empty: Vec<u8>,
     database: Vec<u8>,
     mission: MissionRef,
 }
@@ -77,6 +84,8 @@ impl Template {
         let keys = Keys::create(&folder.path().join("keys"), &host).expect("keys");
         let file = folder.path().join("template.sqlite");
         let store = Store::open(&DatabaseUrl::Sqlite(file.clone()), 2).expect("a database");
+        store.scrub().expect("one file");
+        let empty = std::fs::read(&file).expect("a file");
         let wish = Wish {
             name: "Simulation".into(),
             election: "Parliamentary".into(),
@@ -84,10 +93,11 @@ impl Template {
             levels: vec!["constituency".into(), "station".into()],
         };
         let id = MissionId(host.uuid());
+        let (sealing_key, _) = keys.create_sealing_key(id, &host).expect("a key");
         let mission = store
             .write(|conn| {
                 missions::ensure_epoch(conn, &host)?;
-                let mission = missions::create(conn, host.now(), id, &wish, "age1")?;
+                let mission = missions::create(conn, host.now(), id, &wish, &sealing_key)?;
                 let rows: Vec<_> = (0..OBSERVERS)
                     .map(|observer| {
                         let number = number(observer);
@@ -112,17 +122,28 @@ impl Template {
         let database = std::fs::read(&file).expect("a file");
         Self {
             folder,
+            empty,
             database,
             mission,
         }
     }
 }
 
-fn number(observer: usize) -> String {
+/// The number of an observer's accreditation.
+pub(super) fn number(observer: usize) -> String {
     format!("{observer:04}")
 }
 
 type Answered = Pin<Box<dyn Future<Output = ServiceResponse<actix_web::body::BoxBody>>>>;
+
+/// A bundle.
+struct InMemory(Arc<Vec<u8>>);
+
+impl Source for InMemory {
+    fn open(&self) -> Result<Box<dyn Read + '_>, Error> {
+        Ok(Box::new(self.0.as_slice()))
+    }
+}
 
 /// One running server.
 struct Running {
@@ -132,7 +153,11 @@ struct Running {
 
 /// A copy of the database.
 #[derive(Clone)]
-pub struct Backup(Rc<Vec<u8>>);
+pub struct Backup {
+    bytes: Rc<Vec<u8>>,
+    /// When it was made, by the server's clock.
+    at: Time,
+}
 
 /// The servers of a story, on one database.
 pub struct Servers {
@@ -189,19 +214,21 @@ impl Servers {
         servers
     }
 
+    fn config(&self) -> Config {
+        Config {
+            data: Template::get().folder.path().to_owned(),
+            database_url: format!("sqlite://{}", self.database.display()),
+            database_connections: 2,
+            evidence_folder: self.folder.path().join("evidence"),
+            evidence_durable: self.durable,
+            max_in_flight: self.places,
+            ..Config::default()
+        }
+    }
+
     fn start(&mut self) {
-        let template = Template::get();
         for _ in 0..self.count {
-            let config = Config {
-                data: template.folder.path().to_owned(),
-                database_url: format!("sqlite://{}", self.database.display()),
-                database_connections: 2,
-                evidence_folder: self.folder.path().join("evidence"),
-                evidence_durable: self.durable,
-                max_in_flight: self.places,
-                ..Config::default()
-            };
-            let app = App::open(config, self.host.clone()).expect("the server starts");
+            let app = App::open(self.config(), self.host.clone()).expect("the server starts");
             let api = Api::new(app.clone());
             let service = self.local.block_on(
                 &self.runtime,
@@ -275,7 +302,10 @@ impl Servers {
     /// Copies the database as it is.
     pub(super) fn backup(&self) -> Backup {
         self.store().scrub().expect("one file");
-        Backup(Rc::new(std::fs::read(&self.database).expect("a file")))
+        Backup {
+            bytes: Rc::new(std::fs::read(&self.database).expect("a file")),
+            at: self.host.now().0,
+        }
     }
 
     /// Puts a copy in place of the database: by `restore`, which renews the
@@ -287,18 +317,52 @@ impl Servers {
             .folder
             .path()
             .join(format!("{}.sqlite", self.generation));
-        std::fs::write(&self.database, backup.0.as_slice()).expect("a copy");
-        self.start();
         if renewed {
-            self.store()
-                .write(|conn| {
-                    let old = epoch::current(conn)?;
-                    let cause = epoch::Cause::Restored { made_at: None };
-                    epoch::renew(conn, &self.host, old, cause)?;
-                    rebuild::run(conn, &mut |_| {})
-                })
-                .expect("a restore");
+            self.restore(backup);
+        } else {
+            std::fs::write(&self.database, backup.bytes.as_slice()).expect("a copy");
         }
+        self.start();
+    }
+
+    /// Makes a backup of a copy, as it would have been made then, and fills the
+    /// database from it.
+    fn restore(&self, backup: &Backup) {
+        let template = Template::get();
+        let keys = Keys::load(&template.folder.path().join("keys")).expect("keys");
+        let [copy, folder] = ["copy", "backup"].map(|name| {
+            self.folder
+                .path()
+                .join(format!("{}.{name}", self.generation))
+        });
+        let (config, host) = (self.config(), &self.host);
+        std::fs::write(&copy, backup.bytes.as_slice()).expect("a copy");
+        std::fs::write(&self.database, &template.empty).expect("a copy");
+        let now = self.host.now().0;
+        self.clock.set(backup.at);
+        restore::back_up(&copy, &folder, &config, &keys, host).expect("a backup");
+        self.clock.set(now);
+        restore::restore(&folder, &self.database, &config, &keys, host).expect("a restore");
+    }
+
+    /// The mission's key holder imports a bundle on the server's machine.
+    pub(super) fn import(&self, bundle: &Arc<Vec<u8>>) -> Imported {
+        let app = self.app();
+        let importer = Importer {
+            store: app.store.clone(),
+            host: self.host.clone(),
+            device_keys: app.device_keys.clone(),
+            batcher: app.batcher.clone(),
+            evidence: app.evidence.clone(),
+        };
+        let keys = Template::get().folder.path().join("keys");
+        let holders = Holders::left_in(&keys).expect("the mission's key");
+        let source = InMemory(bundle.clone());
+        let work = self
+            .runtime
+            .spawn_blocking(move || importer.import(&source, &holders));
+        let imported = self.local.block_on(&self.runtime, work);
+        imported.expect("no panic").expect("an import")
     }
 
     /// The name of the history.

@@ -134,6 +134,8 @@ impl Act {
             | Self::Clone { phone }
             | Self::Both { phone }
             | Self::Poison { phone, .. }
+            | Self::LoseKeys { phone }
+            | Self::Version { phone, .. }
             | Self::Revoke { phone } => Some(*phone),
             Self::Decide { .. }
             | Self::Limit(_)
@@ -144,6 +146,8 @@ impl Act {
             | Self::Backup
             | Self::PutBack { .. }
             | Self::ServerJump(_) => None,
+            // With the phone or without it, somebody is told something.
+            Self::Tell { phone } => *phone,
         }
     }
 
@@ -215,6 +219,19 @@ impl Act {
             Self::PutBack { renewed: false } => "the copy is put in place, raw".into(),
             Self::ServerJump(seconds) => {
                 format!("the server's clock is off by {seconds} seconds from now on")
+            }
+            Self::LoseKeys { phone } => {
+                format!("the keys of phone {phone} are gone; it packs, and begins anew")
+            }
+            Self::Tell { phone: None } => "a coordinator tells everybody something".into(),
+            Self::Tell { phone: Some(phone) } => {
+                format!("a coordinator tells the observer of phone {phone} something")
+            }
+            Self::Version { phone, old: true } => {
+                format!("phone {phone} is set back to version 0.1.0")
+            }
+            Self::Version { phone, old: false } => {
+                format!("phone {phone} is upgraded to today's version")
             }
         }
     }

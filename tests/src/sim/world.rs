@@ -1,10 +1,12 @@
 //! The world: a queue of events in virtual time, and what each does.
 
-use std::{cell::Cell, collections::BTreeMap, rc::Rc};
+mod chapters;
+
+use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 use protocol::{
     exchange::Response,
-    ids::{DeviceId, EntryHash, SubjectId, UserId},
+    ids::{DeviceId, EntryHash, FileHash, SubjectId, UserId},
 };
 use scrutineer::{
     domain::{acts, status},
@@ -57,6 +59,8 @@ enum Event {
     Open(usize),
     /// The servers are no longer full.
     Relief,
+    /// Somebody hands in a bundle.
+    HandIn(usize),
 }
 
 struct Arrival {
@@ -144,6 +148,12 @@ pub struct World {
     pub(super) poison: BTreeMap<EntryHash, u16>,
     /// No larger body gets through.
     limit: Option<u32>,
+    /// What phones packed that had lost their keys.
+    bundles: Vec<Arc<Vec<u8>>>,
+    /// Files in these, and their observers.
+    pub(super) brought: Vec<(FileHash, usize)>,
+    /// Messages that were sent, and to which observer, if not to everybody.
+    pub(super) messages: BTreeMap<EntryHash, Option<usize>>,
     /// Journals that a phone was told are another's too, and since when it knows.
     pub(super) forks: BTreeMap<(usize, Uuid), Time>,
     last_forks: Vec<Uuid>,
@@ -179,6 +189,9 @@ impl World {
             poisons: BTreeMap::new(),
             poison: BTreeMap::new(),
             limit: None,
+            bundles: Vec::new(),
+            brought: Vec::new(),
+            messages: BTreeMap::new(),
             forks: BTreeMap::new(),
             last_forks: Vec::new(),
             told_forks: Vec::new(),
@@ -273,6 +286,8 @@ impl World {
             phone.news_flips.clear();
             phone.fuse.calm();
         }
+        self.upgrade_all();
+        self.hand_in_all();
         self.queue
             .retain(|_, event| !matches!(event, Event::Step(_)));
         let mut rest = Err(Broken {
@@ -312,7 +327,13 @@ impl World {
 
     fn happen(&mut self, event: Event) -> Result<(), Broken> {
         match event {
-            Event::Step(act) => self.act(act),
+            Event::Step(act) => {
+                if act == (Act::PutBack { renewed: false }) {
+                    // 0.1.0 cannot tell; docs/reliability.md says what follows.
+                    self.upgrade_all();
+                }
+                self.act(act)
+            }
             Event::Arrive(arrival) => self.arrive(arrival),
             Event::Reply(reply) => self.reply(reply),
             Event::Wake(id) => {
@@ -331,6 +352,7 @@ impl World {
                 self.servers.crash();
                 Ok(())
             }
+            Event::HandIn(bundle) => self.hand_in(bundle),
         }
     }
 
@@ -781,6 +803,8 @@ impl World {
                 });
                 self.poll(phone)
             }
+            // An earlier version attaches nothing.
+            Act::Attach { phone, .. } if self.phones[phone].old => Ok(()),
             Act::Attach { phone, nth, bytes } => self.attach(phone, nth, bytes),
             Act::Sync { phone } => self.sync(phone, Work::Asked),
             Act::Next { phone, fate } => {
@@ -896,6 +920,15 @@ impl World {
             Act::ServerJump(seconds) => {
                 self.count("server's clock jumped");
                 self.server_offset = seconds * SECOND;
+                Ok(())
+            }
+            Act::LoseKeys { phone } => {
+                self.lose_keys(phone);
+                Ok(())
+            }
+            Act::Tell { phone } => self.tell(phone),
+            Act::Version { phone, old } => {
+                self.put_version(phone, old);
                 Ok(())
             }
         }

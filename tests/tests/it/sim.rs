@@ -59,6 +59,13 @@ fn what_was_found_stays_mended() {
             (61, Act::Attach { phone, nth, bytes }),
             (200, Act::PutBack { renewed: true }),
         ],
+        // An older database, put in place while an earlier version ran on the phone,
+        // which named no receipt that could prove it.
+        [
+            (60, Act::Version { phone, old: true }),
+            (61, file),
+            (200, Act::PutBack { renewed: false }),
+        ],
     ];
     for story in stories {
         let steps = story.map(|(at, act)| Step {
@@ -69,6 +76,37 @@ fn what_was_found_stays_mended() {
             panic!("{broken:?} in {steps:?}");
         }
     }
+}
+
+/// A report that only the lost keys open comes by the mission's copy of them.
+#[test]
+fn what_a_phone_without_keys_packed_arrives() {
+    use script::{Act, Fate, Setting, Step};
+    let phone = 0;
+    let setting = Setting {
+        seed: 4,
+        phones: 1,
+        servers: 1,
+        length: 600 * tests::sim::clock::MINUTE,
+        liveness: true,
+        durable: false,
+        drop_bytes: false,
+    };
+    let file = Act::File {
+        phone,
+        severity: 1,
+        length: 60,
+    };
+    let fate = Fate::NoRoute;
+    let acts = [Act::Next { phone, fate }, file, Act::LoseKeys { phone }];
+    let steps = acts.map(|act| Step {
+        at: 60 * tests::sim::clock::MINUTE,
+        act,
+    });
+    let told = run(setting, &steps).expect("breaks no rule");
+    assert_eq!(told.promised, 1);
+    assert_eq!(told.faults.get("phone lost its keys"), Some(&1));
+    assert!(told.faults.get("bundle handed in") > Some(&1));
 }
 
 #[test]

@@ -20,9 +20,9 @@ use crate::{
         vault::{file::sync_folder, rescue},
     },
     error::Error,
-    evidence::{Files as _, Folder},
+    evidence::{Files, Folder},
     host::{Environment as _, Native},
-    store::{NewRow, SqliteStore, Store as _},
+    store::{NewRow, SqliteStore, Store},
 };
 
 /// Bytes of a file read at once.
@@ -67,13 +67,27 @@ pub(super) async fn pack(folder: &Path, app: &str, out: impl Write) -> Result<Pa
     };
     let mut writer = Writer::new(out, &to, &secrets, &head).map_err(failed)?;
     writer.key(&key).map_err(failed)?;
-    let mut packed = Packed::default();
     let (store, _) = SqliteStore::open(&folder.join(DATABASE))?;
+    let files = Folder::open(&folder.join(EVIDENCE))?;
+    let packed = pack_as_it_lies(&store, &files, &mut writer).await?;
+    writer.finish().map_err(failed)?;
+    Ok(packed)
+}
+
+/// Writes every row and every sealed file into a bundle that was begun.
+///
+/// # Errors
+/// A store's or a folder's; [`Code::StoreFailed`].
+pub async fn pack_as_it_lies<W: Write>(
+    store: &dyn Store,
+    files: &dyn Files,
+    writer: &mut Writer<W>,
+) -> Result<Packed, Error> {
+    let mut packed = Packed::default();
     for row in store.rows(0).await? {
         writer.row(&as_it_lies(row.row)).map_err(failed)?;
         packed.entries += 1;
     }
-    let files = Folder::open(&folder.join(EVIDENCE))?;
     let _held = files.hold().await?;
     for name in files.names().await? {
         let size = files.size(&name).await?.unwrap_or(0);
@@ -96,7 +110,6 @@ pub(super) async fn pack(folder: &Path, app: &str, out: impl Write) -> Result<Pa
         packed.files += 1;
         packed.file_bytes += size;
     }
-    writer.finish().map_err(failed)?;
     Ok(packed)
 }
 

@@ -1,0 +1,123 @@
+//! What the chapters of a story do (`script/chapters.rs`).
+
+use protocol::ids::UserId;
+use scrutineer::domain::messages;
+use uuid::Uuid;
+
+use std::sync::Arc;
+
+use super::{CANARY, DOWN, Event, Syncing, World};
+use crate::sim::{
+    clock::{MINUTE, SECOND},
+    fuse::Cut,
+    oracle::{Broken, broken},
+    script::Act,
+    server::number,
+};
+
+impl World {
+    /// Another version of the program is put on a phone: the one that runs ends.
+    pub(super) fn put_version(&mut self, id: usize, old: bool) {
+        if self.phones[id].old == old {
+            return;
+        }
+        // What 0.1.0 enrols cannot be handed back to an older database;
+        // docs/reliability.md says what follows.
+        let put_back = |event: &Event| matches!(event, Event::Step(Act::PutBack { .. }));
+        if old && !self.phones[id].is_enrolled() && self.queue.values().any(put_back) {
+            return;
+        }
+        self.count(if old {
+            "phone set back to 0.1.0"
+        } else {
+            "phone upgraded again"
+        });
+        let phone = &mut self.phones[id];
+        phone.old = old;
+        phone.die(Cut {
+            done: false,
+            power: false,
+        });
+        self.syncing[id] = Syncing {
+            // 0.1.0 did not note that the server asked for a wait; docs/reliability.md
+            // says what follows.
+            not_before: if old { self.syncing[id].not_before } else { 0 },
+            ..Syncing::default()
+        };
+        self.told_forks.retain(|(phone, _)| *phone != id);
+        self.after(DOWN, Event::Open(id));
+    }
+
+    /// Phones at rest have today's version: what an earlier one cannot know is
+    /// made up for then.
+    pub(super) fn upgrade_all(&mut self) {
+        for id in 0..self.phones.len() {
+            self.put_version(id, false);
+        }
+    }
+
+    /// A coordinator tells the observer of a phone something, or everybody.
+    pub(super) fn tell(&mut self, phone: Option<usize>) -> Result<(), Broken> {
+        let observer = phone.map(|phone| self.phones[phone].observer);
+        let wish = messages::Wish {
+            text: format!("{CANARY}: message {}", self.messages.len()),
+            urgent: observer.is_some(),
+            accreditations: observer.into_iter().map(number).collect(),
+            ..messages::Wish::default()
+        };
+        let mission = self.servers.mission;
+        let office = self.servers.app().office();
+        let actor = UserId(Uuid::from_u128(7));
+        let sent = self
+            .servers
+            .store()
+            .write(|conn| messages::send(conn, office, mission, actor, wish))
+            .map_err(|error| Broken {
+                rule: "I17 no failure",
+                what: format!("a message was not sent: {error}"),
+            })?;
+        self.messages.insert(sent.entry, observer);
+        self.oracle.read_ledger(&self.servers)
+    }
+
+    /// A phone's keys are gone. What is on it is handed in later, more than once.
+    pub(super) fn lose_keys(&mut self, id: usize) {
+        let (phones, servers) = (&mut self.phones, &self.servers);
+        let observer = phones[id].observer;
+        let Some(bundle) = phones[id].lose_keys(|| servers.invite(observer)) else {
+            return;
+        };
+        self.count("phone lost its keys");
+        let mine = self.oracle.files.iter().filter(|(_, phone)| **phone == id);
+        self.brought.extend(mine.map(|(file, _)| (*file, observer)));
+        self.syncing[id] = Syncing::default();
+        self.told_forks.retain(|(phone, _)| *phone != id);
+        self.after(DOWN, Event::Open(id));
+        self.bundles.push(Arc::new(bundle));
+        for _ in 0..2 {
+            let wait = self.phones[id].chance.below(6 * 3_600);
+            let wait = i64::try_from(wait).unwrap_or(0) * SECOND;
+            self.after(wait, Event::HandIn(self.bundles.len() - 1));
+        }
+    }
+
+    /// Every bundle is handed in once more.
+    pub(super) fn hand_in_all(&mut self) {
+        for bundle in 0..self.bundles.len() {
+            self.after(MINUTE, Event::HandIn(bundle));
+        }
+    }
+
+    /// Somebody brings a bundle to the server's machine, if that is up.
+    pub(super) fn hand_in(&mut self, bundle: usize) -> Result<(), Broken> {
+        if self.now.get() < self.down_until {
+            return Ok(());
+        }
+        self.count("bundle handed in");
+        let imported = self.servers.import(&self.bundles[bundle]);
+        if imported.refused > 0 {
+            return broken("I1 no loss", format!("a bundle was refused: {imported:?}"));
+        }
+        self.oracle.read_ledger(&self.servers)
+    }
+}
