@@ -34,22 +34,30 @@ fn some_phone(chance: &mut Chance, setting: &Setting) -> usize {
 /// (docs/reliability.md), so no story has both.
 fn versions(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
     let history = has_history(steps);
+    let raw = steps
+        .iter()
+        .find(|step| step.act == Act::PutBack { renewed: false })
+        .map(|step| step.at);
     for _ in 0..=chance.below(2) {
         let phone = some_phone(chance, setting);
-        let back = if chance.below(4) == 0 && !history {
-            0
-        } else {
-            moment(chance, setting.length)
+        // Half of those that may have it until then have to prove what was lost.
+        let raw = raw.filter(|_| chance.below(2) == 0);
+        let back = match raw {
+            Some(raw) => moment(chance, raw),
+            None if chance.below(4) == 0 && !history => 0,
+            None => moment(chance, setting.length),
         };
         let span = (setting.length - back).max(MINUTE);
         let again = back + MINUTE + moment(chance, span);
+        let again = again.max(raw.unwrap_or(0));
+        let soon = raw.map_or(span / 8, |raw| raw - back) + SECOND;
         let mut push = |at: Time, act| steps.push(Step { at, act });
         push(back, Act::Version { phone, old: true });
         push(again, Act::Version { phone, old: false });
         for at in [back, again] {
             // Something to lose before and after.
             for severity in [1, 3] {
-                let at = at + moment(chance, span / 8 + SECOND);
+                let at = at + moment(chance, soon);
                 let act = Act::File {
                     phone,
                     severity,
