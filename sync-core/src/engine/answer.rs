@@ -72,9 +72,24 @@ impl Engine {
         }
         match answer {
             Err(failure) => self.on_token_failure(failure, env),
+            // Damaged on its way: no request could carry it.
+            Ok(grant)
+                if !grant
+                    .access_token
+                    .bytes()
+                    .all(|byte| byte.is_ascii_graphic()) =>
+            {
+                let failure = Failure::Network {
+                    message: "the token cannot be read".into(),
+                    connected: true,
+                    status: None,
+                };
+                self.end_with(failure, env);
+            }
             Ok(grant) => {
                 let life = i64::from(grant.expires_in).saturating_mul(1_000_000);
                 let sync = &mut self.snapshot.sync;
+                sync.unknown = false;
                 let expires = sync.server_time(env.now()).saturating_add(life);
                 sync.token = Some(Token {
                     text: grant.access_token,
@@ -230,7 +245,10 @@ impl Engine {
         if !ours {
             return None;
         }
-        if self.see(compact, &receipt) || !receipt.entries.is_empty() {
+        // One that the server signs while it lacks what was seen of it would go beyond
+        // the proof of that, and hide it, if the proof does not get through.
+        let lacks = response.receipt_wanted && self.snapshot.receipt().is_some();
+        if (!lacks && self.see(compact, &receipt)) || !receipt.entries.is_empty() {
             changes.push(Change::Receipt(compact.to_owned()));
         }
         Some(receipt)

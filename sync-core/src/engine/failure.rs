@@ -33,7 +33,21 @@ impl Engine {
                 code,
                 ..
             } if !is_wait(&failure) => {
-                if run.answered {
+                let known = self.snapshot.sync.unknown || code != Code::InvalidGrant;
+                if run.answered && !known {
+                    // It may not know this device any more, and says that of no key. The
+                    // enrolment costs little if it does.
+                    self.snapshot.sync.unknown = true;
+                    run.token_asked = false;
+                    let (done, bytes) = (run.done.clone(), run.plan.max_bytes());
+                    let plan = self.plan(&done, bytes);
+                    if let Some(run) = &mut self.run {
+                        run.plan = plan;
+                    }
+                    let sync = Change::Sync(self.snapshot.sync.clone());
+                    self.out.push_back(Command::Apply(vec![sync]));
+                    self.go_on(env);
+                } else if run.answered {
                     // Entries were taken; only reading is not possible.
                     run.report.reading = Some(code);
                     run.files.stopped = true;

@@ -28,15 +28,14 @@ pub(super) struct Returned {
     epoch: EpochId,
 }
 
-/// Whether the server refused an entry because it does not know this device: its
+/// Whether the server refused an entry or a token because it does not know this device: its
 /// database was put back to before the enrolment, and no receipt can prove that.
 fn is_unknown(snapshot: &Snapshot) -> bool {
     let mut deliveries = snapshot.deliveries.by_hash.values();
-    deliveries.any(|delivery| {
-        delivery.standing == Standing::Refused
-            && delivery.code == Some(Code::UnknownKey)
-            && !planted(Fault::UnknownIgnored)
-    })
+    let refused = deliveries.any(|delivery| {
+        delivery.standing == Standing::Refused && delivery.code == Some(Code::UnknownKey)
+    });
+    (refused || snapshot.sync.unknown) && !planted(Fault::UnknownIgnored)
 }
 
 /// Everything of an earlier history. What the present one holds by now is among

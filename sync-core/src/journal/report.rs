@@ -265,24 +265,46 @@ fn step(entry: &Entry, deliveries: &Deliveries) -> Step {
     }
 }
 
-/// Whether a decision was made on a state of the report that an entry belongs to. A
-/// decision that was handed back may have a lower number than what it was made on:
-/// it was held until that came.
-fn made_on(
-    decision: &Decision,
-    entry: &EntryHash,
-    entries: &[&Entry],
-    decisions: &[Decision],
-) -> bool {
-    let base_of = |hash: EntryHash| {
-        let of_entry = entries.iter().find(|entry| entry.hash == hash);
-        let of_decision = decisions.iter().find(|decision| decision.hash == hash);
-        of_entry
-            .and_then(|entry| entry.read.payload.base)
-            .or_else(|| of_decision.and_then(|decision| decision.base))
-    };
-    // A name is a hash over its base's, so the way back ends.
-    std::iter::successors(decision.base, |hash| base_of(*hash)).any(|hash| hash == *entry)
+/// When the acts about a report took effect in the ledger.
+struct Course<'a> {
+    entries: &'a [&'a Entry],
+    deliveries: &'a Deliveries,
+    decisions: &'a [Decision],
+}
+
+impl Course<'_> {
+    /// An act and what it was made on, the latest first. A name is a hash over its
+    /// base's, so the way back ends.
+    fn back(&self, from: EntryHash) -> impl Iterator<Item = EntryHash> {
+        let base_of = |hash: &EntryHash| {
+            let of_entry = self.entries.iter().find(|entry| entry.hash == *hash);
+            let of_decision = self.decisions.iter().find(|one| one.hash == *hash);
+            of_entry
+                .and_then(|entry| entry.read.payload.base)
+                .or_else(|| of_decision.and_then(|decision| decision.base))
+        };
+        std::iter::successors(Some(from), base_of)
+    }
+
+    /// The ledger number at which an act took effect: one that was held has a lower
+    /// number of its own than the last that it waited for.
+    fn effect(&self, hash: EntryHash) -> Option<u64> {
+        let number_of = |hash: EntryHash| {
+            let decision = self.decisions.iter().find(|one| one.hash == hash);
+            let number = decision.map(|decision| decision.number);
+            number.or_else(|| self.deliveries.of(&hash)?.number)
+        };
+        number_of(hash)?;
+        self.back(hash).filter_map(number_of).max()
+    }
+
+    /// Whether an entry took effect after a decision.
+    fn is_later(&self, entry: EntryHash, than: &Decision) -> bool {
+        let (entry_at, decision_at) = (self.effect(entry), self.effect(than.hash));
+        // At once: one of the two was made on the other.
+        entry_at > decision_at
+            || (entry_at == decision_at && self.back(entry).any(|hash| hash == than.hash))
+    }
 }
 
 /// Where a report stands. What the observer must know first comes first: not
@@ -334,15 +356,14 @@ fn judge(
     if entries.iter().any(|entry| *entry.kind() == Kind::Withdraw) {
         return (Status::Withdrawn, None);
     }
+    let course = Course {
+        entries,
+        deliveries,
+        decisions,
+    };
     let later = |kind: &Kind, than: &Decision| {
-        entries.iter().any(|entry| {
-            entry.kind() == kind
-                && deliveries
-                    .of(&entry.hash)
-                    .and_then(|delivery| delivery.number)
-                    > Some(than.number)
-                && !made_on(than, &entry.hash, entries, decisions)
-        })
+        let mut acts = entries.iter().filter(|entry| entry.kind() == kind);
+        acts.any(|entry| course.is_later(entry.hash, than))
     };
     let status = match last_word.and_then(|decision| Some((decision, decision.to.as_deref()?))) {
         None => Status::Delivered,

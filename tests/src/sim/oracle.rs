@@ -75,6 +75,8 @@ pub struct Oracle {
     keys: BTreeMap<String, PublicKey>,
     /// Something set entries back, so that the order within a report says nothing.
     pub disordered: bool,
+    /// The next rows come from a bundle.
+    pub carried: bool,
 }
 
 impl Oracle {
@@ -180,6 +182,7 @@ impl Oracle {
             .zip(row.seq);
         if let Some(place) = place.filter(|_| row.device.is_some()) {
             if let Some(other) = self.places.get(&place)
+                && !self.carried
                 && !self.forked.contains(&hash)
             {
                 return broken(

@@ -121,6 +121,15 @@ struct Syncing {
     called: bool,
 }
 
+impl Syncing {
+    /// The program died. It may have kept before what it heard.
+    fn forget(&mut self) {
+        if let Some(heard) = self.heard.take() {
+            self.not_before = self.not_before.min(heard.unwrap_or(0));
+        }
+    }
+}
+
 /// See the module.
 pub struct World {
     pub(super) setting: Setting,
@@ -405,7 +414,7 @@ impl World {
         } else {
             "phone killed"
         });
-        self.syncing[id].heard = None;
+        self.syncing[id].forget();
         self.told_forks.retain(|(phone, _)| *phone != id);
         self.after(DOWN, Event::Open(id));
         checks::nothing_lost(self)

@@ -7,10 +7,14 @@ const _: () = assert!(!protocol::planted::COMPILED);
 
 /// Seeds that run at every change.
 const SEEDS: std::ops::Range<u64> = 1..31;
+/// Seeds that once broke a rule, as long as their stories stay what they are.
+const FOUND: [u64; 11] = [
+    77, 1869, 1924, 3691, 5052, 7178, 10475, 13478, 14031, 16011, 17653,
+];
 
 #[test]
 fn no_story_breaks_a_rule() {
-    for seed in SEEDS {
+    for seed in SEEDS.chain(FOUND) {
         if let Err(broken) = run_seed(seed) {
             let (setting, steps) = script::story(seed);
             let story = shrink::Story {

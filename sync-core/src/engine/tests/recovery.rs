@@ -1,6 +1,7 @@
 //! After the server's history was renewed: what the phone hands back.
 
-use protocol::{codes::Code, entry::SdJwt, exchange::OutcomeKind};
+use protocol::{codes::Code, entry::SdJwt, exchange::OutcomeKind, ids::EpochId};
+use uuid::Uuid;
 
 use super::*;
 
@@ -201,6 +202,75 @@ fn a_decision_counts_although_its_base_came_back_later() {
     world.amend(filed.report, "three");
     world.sync();
     assert_eq!(world.status(filed.report), "delivered");
+}
+
+/// An amendment that was held until its base came takes effect then, whatever its
+/// number says (the simulator's seed 16011).
+#[test]
+fn an_amendment_that_was_held_opens_the_report_when_its_base_comes() {
+    let world = World::enrolled(39);
+    let filed = world.file("one");
+    world.sync();
+    let first = world.amend(filed.report, "two");
+    let second = world.amend(filed.report, "three");
+    let put = |hash: EntryHash| {
+        let entries = world.server.ledger.borrow();
+        entries.iter().position(|(held, _)| *held == hash)
+    };
+    world.sync();
+    // As if the second had come first, and a decision between the two.
+    let decision = world
+        .server
+        .decide_on(Some(filed.entry), filed.report, "verified", None);
+    for (hash, at) in [(second.entry, 1), (decision, 2), (first.entry, 3)] {
+        let from = put(hash).expect("it is there");
+        let mut ledger = world.server.ledger.borrow_mut();
+        let entry = ledger.remove(from);
+        ledger.insert(at, entry);
+    }
+    world.server.epoch.set(EpochId(Uuid::from_bytes([9; 16])));
+    world.sync();
+    assert_eq!(world.status(filed.report), "delivered");
+}
+
+/// A device without entries, whose server got a database from before the enrolment:
+/// only the token is refused (the simulator's seed 5052).
+#[test]
+fn a_device_that_gets_no_token_hands_its_enrolment_back_once() {
+    let world = World::new(40);
+    let enrolment = world.server.sign_enrolment();
+    assert!(block_on(world.client.enrol(&world.server.link())).is_ok());
+    world.server.token_problem.set(Some(Code::InvalidGrant));
+    world.server.requests.take();
+    world.sync();
+    assert_eq!(returned(&world).concat(), [enrolment]);
+    world.sync();
+    assert!(returned(&world).iter().all(Vec::is_empty));
+    world.server.token_problem.set(None);
+    world.server.tell("to all");
+    assert_eq!(world.sync().messages, 1);
+}
+
+/// The answer that asks for the proof may itself bring a receipt that goes beyond it;
+/// the proof is kept until it is heard (the simulator's seed 14031).
+#[test]
+fn a_receipt_signed_beside_a_rollback_does_not_hide_the_proof() {
+    let (mut world, filed, enrolment, decision) = decided(41);
+    world.server.ledger.borrow_mut().truncate(1);
+    world.server.rolled_back.set(true);
+    for text in ["a", "b", "c", "d"] {
+        world.file(text);
+    }
+    // The entries are taken; the request that brings the proof is lost.
+    world.server.faults.borrow_mut().push_back(None);
+    world.server.fail_next(crate::testing::Fault::LostRequest);
+    world.sync_fails();
+    world.restart();
+    world.sync();
+    assert!(!world.server.rolled_back.get());
+    for hash in [filed.entry, enrolment, decision] {
+        assert_eq!(world.server.holds(&hash), 1);
+    }
 }
 
 /// Its database was put back to before the enrolment, and this device never got a

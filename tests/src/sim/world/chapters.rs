@@ -38,6 +38,7 @@ impl World {
             done: false,
             power: false,
         });
+        self.syncing[id].forget();
         self.syncing[id] = Syncing {
             // 0.1.0 did not note that the server asked for a wait; docs/reliability.md
             // says what follows.
@@ -118,6 +119,10 @@ impl World {
         if imported.refused > 0 {
             return broken("I1 no loss", format!("a bundle was refused: {imported:?}"));
         }
-        self.oracle.read_ledger(&self.servers)
+        // Whoever wrote it is not there to be told of a fork.
+        self.oracle.carried = true;
+        let read = self.oracle.read_ledger(&self.servers);
+        self.oracle.carried = false;
+        read
     }
 }
