@@ -147,8 +147,16 @@ async fn listen(
     care.abort();
     sweeping.abort();
     // What was taken before the stop is written before the end.
-    let batcher = app.batcher.clone();
-    let drained = web::block(move || batcher.stop()).await;
+    let (batcher, store) = (app.batcher.clone(), app.store.clone());
+    let drained = web::block(move || {
+        batcher.stop();
+        // So that nothing of it stands in SQLite's log alone. If somebody reads the
+        // database meanwhile, the next start finds the log.
+        if let Err(error) = store.scrub() {
+            tracing::warn!(%error, "the database's log was not written back");
+        }
+    })
+    .await;
     drained.map_err(|error| Error::Internal(error.to_string()))?;
     tracing::info!("stopped");
     outcome

@@ -158,8 +158,8 @@ impl Store {
         }
     }
 
-    /// After an erasure: writes SQLite's log back and cuts it, because it holds
-    /// pages as they were. A reader at work may keep it until the next time;
+    /// After an erasure, and at the end of a server: writes SQLite's log back and cuts
+    /// it, because it holds pages as they were. A reader at work may keep it until the next time;
     /// PostgreSQL sees to it by itself (autovacuum). Blocking.
     ///
     /// # Errors

@@ -611,7 +611,7 @@ impl Storm<'_> {
             }
             (Some(Pending::Token), Some(failure)) => Event::Token(Err(failure)),
             (Some(Pending::Token), None) => Event::Token(Ok(TokenGrant {
-                access_token: "a token".into(),
+                access_token: "a-token".into(),
                 expires_in: 900,
             })),
             (None, _) => return,
