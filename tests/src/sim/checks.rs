@@ -391,14 +391,17 @@ fn all_arrived(world: &World) -> Result<(), Broken> {
     }
 }
 
+/// The whole ledger.
+fn rows(world: &World) -> Vec<ledger::EntryRow> {
+    let mission = world.servers.mission.no;
+    let store = world.servers.store();
+    let read = store.read(|conn| ledger::after(conn, mission, 0, 1_000_000));
+    read.expect("reads")
+}
+
 /// I6: no entry waits for one that is there.
 fn nothing_held(world: &World) -> Result<(), Broken> {
-    let mission = world.servers.mission.no;
-    let rows = world
-        .servers
-        .store()
-        .read(|conn| ledger::after(conn, mission, 0, 1_000_000))
-        .expect("reads");
+    let rows = rows(world);
     for row in rows.iter().filter(|row| row.standing == "held") {
         let applied = rows
             .iter()

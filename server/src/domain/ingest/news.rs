@@ -74,23 +74,24 @@ pub fn add_news(
     let head = ledger::head(conn, mission.no)?;
     let chain = <[u8; 32]>::try_from(head.chain.as_slice())
         .map_err(|_| Error::Internal("a chain value is not 32 bytes long".into()))?;
-    let receipt = answered.receipt.get_or_insert_with(|| Receipt {
-        v: 1,
-        mission: mission.id,
-        epoch: response.epoch,
-        at: response.server_time.clone(),
-        head: Head {
-            number: 0,
-            chain: EntryHash(chain),
-        },
-        entries: Vec::new(),
-        news: None,
-    });
-    if receipt.mission == mission.id {
-        receipt.head = Head {
-            number: number(head.number),
-            chain: EntryHash(chain),
-        };
+    let head = Head {
+        number: number(head.number),
+        chain: EntryHash(chain),
+    };
+    match &mut answered.receipt {
+        Some(receipt) if receipt.mission == mission.id => receipt.head = head,
+        Some(_) => {}
+        none => {
+            *none = Some(Receipt {
+                v: 1,
+                mission: mission.id,
+                epoch: response.epoch,
+                at: response.server_time.clone(),
+                head,
+                entries: Vec::new(),
+                news: None,
+            });
+        }
     }
     Ok(())
 }

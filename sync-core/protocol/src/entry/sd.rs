@@ -46,6 +46,7 @@ impl WireEntry {
             &self.signature,
             &self.disclosures,
         )
+        .0
     }
 }
 
@@ -154,8 +155,7 @@ impl SdJwt {
         if disclosures.len() > limits::DISCLOSURES {
             return Err(ReadError::TooLarge);
         }
-        let signed = signing_input(&header, &payload).len();
-        let compact = compact(&header, &payload, &b64(signature), &disclosures);
+        let (compact, signed) = compact(&header, &payload, &b64(signature), &disclosures);
         if compact.len() > limits::ENTRY_BYTES {
             return Err(ReadError::TooLarge);
         }
@@ -361,9 +361,15 @@ pub(super) fn signing_input(header: &str, payload: &str) -> String {
     format!("{}.{}", b64(header), b64(payload))
 }
 
-/// The standard form; the signature as base64url.
-fn compact(header: &str, payload: &str, signature: &str, disclosures: &[String]) -> String {
+/// The standard form, and how many bytes of it are signed; the signature as base64url.
+fn compact(
+    header: &str,
+    payload: &str,
+    signature: &str,
+    disclosures: &[String],
+) -> (String, usize) {
     let mut compact = signing_input(header, payload);
+    let signed = compact.len();
     compact.push('.');
     compact.push_str(signature);
     compact.push('~');
@@ -371,7 +377,7 @@ fn compact(header: &str, payload: &str, signature: &str, disclosures: &[String])
         compact.push_str(&b64(disclosure));
         compact.push('~');
     }
-    compact
+    (compact, signed)
 }
 
 fn disclosure(text: &str) -> Option<(String, Value)> {

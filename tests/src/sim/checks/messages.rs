@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use protocol::{entry::Kind, ids::EntryHash};
-use scrutineer::store::ledger;
 use sync_core::client::Message;
 
 use super::{at_once, broken};
@@ -62,13 +61,8 @@ fn only_sent(world: &World, id: usize, here: &[Message]) -> Result<(), Broken> {
 
 /// The messages that count.
 fn in_ledger(world: &World) -> BTreeSet<EntryHash> {
-    let mission = world.servers.mission.no;
-    let rows = world
-        .servers
-        .store()
-        .read(|conn| ledger::after(conn, mission, 0, 1_000_000))
-        .expect("reads");
-    rows.iter()
+    super::rows(world)
+        .iter()
         .filter(|row| row.kind == Kind::Message.name() && row.standing == "applied")
         .filter_map(|row| Some(EntryHash(row.hash.as_slice().try_into().ok()?)))
         .collect()
