@@ -13,8 +13,11 @@
 //! and any number of servers may receive. Names are lower case: some file systems
 //! hold `A` and `a` for the same.
 
+mod piece;
 mod put;
 
+use piece::chain;
+pub use piece::{Piece, PieceBuffer, covered};
 pub use put::RANGE_BYTES;
 
 use std::{fmt::Write as _, ops::Range, path::PathBuf, sync::Arc, time::Duration};
@@ -22,8 +25,8 @@ use std::{fmt::Write as _, ops::Range, path::PathBuf, sync::Arc, time::Duration}
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use object_store::{
-    ClientOptions, GetOptions, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig,
-    WriteMultipart, aws::AmazonS3Builder, local::LocalFileSystem, path::Path,
+    ClientOptions, GetOptions, ObjectStore, ObjectStoreExt as _, RetryConfig, WriteMultipart,
+    aws::AmazonS3Builder, local::LocalFileSystem, path::Path,
 };
 use protocol::{
     codes::Code,
@@ -37,9 +40,6 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Bytes of one piece: what an upload holds in memory, and what a crash of the
-/// server costs at most.
-pub const PIECE_BYTES: usize = 1024 * 1024;
 /// The mission under which bundles lie: none has this id.
 pub const BUNDLES: Uuid = Uuid::nil();
 /// What an object counts at least towards [`Objects::taken`]: many small ones cost too.
@@ -95,21 +95,6 @@ pub struct Upload {
     pub device: Uuid,
 }
 
-/// A part of an upload that is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// Where in the file it begins.
-    pub start: u64,
-    /// Its bytes.
-    pub length: u64,
-}
-
-impl Piece {
-    fn end(&self) -> u64 {
-        self.start.saturating_add(self.length)
-    }
-}
-
 /// An unfinished upload as a listing shows it.
 #[derive(Clone, Debug)]
 pub struct Remains {
@@ -145,7 +130,7 @@ impl Objects {
                     .with_automatic_cleanup(true);
                 Ok(Self {
                     inner: Arc::new(inner),
-                    part: PIECE_BYTES,
+                    part: piece::PIECE_BYTES,
                     folder: Some(folder.clone()),
                 })
             }
@@ -220,19 +205,21 @@ impl Objects {
             .unwrap_or(0))
     }
 
-    /// Stores a piece; durable when this returns.
+    /// Stores a piece and empties it; durable when this returns. Answers its bytes.
     ///
     /// # Errors
     /// The store's.
-    pub async fn put_piece(&self, upload: &Upload, start: u64, bytes: Bytes) -> Result<()> {
-        let name = Piece {
-            start,
-            length: bytes.len() as u64,
-        };
-        self.inner
-            .put(&piece_path(upload, &name), PutPayload::from_bytes(bytes))
-            .await?;
-        Ok(())
+    pub async fn put_piece(
+        &self,
+        upload: &Upload,
+        start: u64,
+        piece: &mut PieceBuffer,
+    ) -> Result<u64> {
+        let length = piece.len();
+        let bytes = std::mem::take(piece).into();
+        let path = piece_path(upload, &Piece { start, length });
+        self.inner.put(&path, bytes).await?;
+        Ok(length)
     }
 
     /// Puts a complete file together from an upload's pieces; durable when this
@@ -461,28 +448,6 @@ impl Objects {
     }
 }
 
-/// The pieces that make up the beginning of a file without a hole, each with the
-/// bytes of it to leave out: two servers may have stored pieces that overlap.
-fn chain(pieces: &[Piece]) -> Vec<(Piece, u64)> {
-    let mut pieces = pieces.to_vec();
-    pieces.sort_by_key(|piece| (piece.start, std::cmp::Reverse(piece.length)));
-    let (mut at, mut chain) = (0, Vec::new());
-    for piece in pieces {
-        if piece.start <= at && piece.end() > at {
-            let skip = at - piece.start;
-            at = piece.end();
-            chain.push((piece, skip));
-        }
-    }
-    chain
-}
-
-/// How many bytes from the beginning on are there.
-#[must_use]
-pub fn covered(pieces: &[Piece]) -> u64 {
-    chain(pieces).last().map_or(0, |(piece, _)| piece.end())
-}
-
 fn hex(file: &FileHash) -> String {
     let mut text = String::with_capacity(64);
     for byte in file.0 {
@@ -546,34 +511,6 @@ fn piece_of(object: &object_store::ObjectMeta) -> Option<Piece> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pieces(of: &[(u64, u64)]) -> Vec<Piece> {
-        of.iter()
-            .map(|&(start, length)| Piece { start, length })
-            .collect()
-    }
-
-    #[test]
-    fn an_offset_ends_at_the_first_hole() {
-        for (of, offset) in [
-            (&[][..], 0),
-            (&[(0, 10)], 10),
-            (&[(1, 10)], 0),
-            (&[(10, 5), (0, 10)], 15),
-            (&[(0, 10), (11, 5)], 10),
-            (&[(0, 10), (0, 4), (4, 2), (8, 9)], 17),
-            (&[(0, 10), (0, u64::MAX), (5, u64::MAX)], u64::MAX),
-        ] {
-            assert_eq!(covered(&pieces(of)), offset, "{of:?}");
-        }
-    }
-
-    #[test]
-    fn overlapping_pieces_give_each_byte_once() {
-        let chain = chain(&pieces(&[(0, 10), (6, 2), (8, 9), (0, 4)]));
-        let bytes: u64 = chain.iter().map(|(piece, skip)| piece.length - skip).sum();
-        assert_eq!(bytes, 17);
-    }
 
     #[test]
     fn names_come_back() {

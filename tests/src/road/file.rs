@@ -30,8 +30,8 @@ use crate::{
 
 /// A part of a file is at most that large (`docs/client.md`).
 const LARGEST_PART: u64 = 8 << 20;
-/// What either program may hold at its peak, in kB. The code of a debug build alone
-/// is more than that, so there only the data count.
+/// What either program may hold itself at its peak, in kB
+/// (`docs/adr/0070-memory-is-what-a-program-holds-itself.md`).
 const MEMORY: u64 = 32 << 10;
 /// How often the memory of a program that will end is looked at.
 const LOOK: Duration = Duration::from_millis(5);
@@ -96,17 +96,17 @@ pub(super) fn measure(options: &Options) -> Result<(), Error> {
         &lead.token,
     )?;
     println!("SHA-256: attached {hash}, stored {stored}");
-    let peaks = [phone, attached.memory, on_server].map(Memory::counted);
+    let peaks = [phone, attached.memory, on_server].map(|memory| memory.data);
     if stored != hash || link.cuts() != options.file_cuts {
         return Err("the file is not what was attached, or a cut is missing".into());
     }
     if each >= LARGEST_PART || peaks.iter().any(|peak| *peak >= MEMORY) {
-        return Err("a bound is missed: one part a cut, 32 MB a side".into());
+        return Err("a bound is missed: one part a cut, 32 MB of data a side".into());
     }
     Ok(())
 }
 
-/// The most that a program held, in kB: with its code, and its data alone.
+/// The most that a program held, in kB: with its code, and its own data alone.
 #[derive(Clone, Copy, Debug, Default)]
 struct Memory {
     all: u64,
@@ -125,15 +125,6 @@ impl Memory {
         Self {
             all: self.all.max(other.all),
             data: self.data.max(other.data),
-        }
-    }
-
-    /// What is held against the bound.
-    fn counted(self) -> u64 {
-        if cfg!(debug_assertions) {
-            self.data
-        } else {
-            self.all
         }
     }
 }

@@ -32,10 +32,10 @@ pub(in crate::api) const ERRORS: &[Code] = &[
     Code::EvidenceUnavailable,
 ];
 
-/// Chunks of the body that wait to be stored: about a piece, so that the connection
-/// is read on while one is synced. When it breaks off, what was not read from
+/// Chunks of the body that wait to be stored, so that the connection is read on while
+/// a piece is synced. When it breaks off, what was not read from
 /// actix's own buffer (up to 128 KiB) is lost, and the phone sends it again.
-pub(in crate::api) const WAITING: usize = 16;
+pub(in crate::api) const WAITING: usize = 4;
 /// How long a connection may bring nothing: then it is taken for dead, and what
 /// came is stored.
 const SILENCE: Duration = Duration::from_secs(60);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use protocol::{
     codes::Code,
     ids::FileHash,
@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     store::{
         evidence::{self as store, FileRow},
-        objects::{Objects, PIECE_BYTES, Upload, covered},
+        objects::{Objects, PieceBuffer, Upload, covered},
     },
 };
 
@@ -258,7 +258,7 @@ pub async fn store_pieces(
     mut chunks: mpsc::Receiver<Bytes>,
 ) -> Result<Stored> {
     let mut offset = range.start;
-    let mut buffer = BytesMut::new();
+    let mut piece = PieceBuffer::default();
     let mut given_up = false;
     loop {
         let chunk = tokio::select! {
@@ -271,23 +271,21 @@ pub async fn store_pieces(
             }
         };
         let Some(chunk) = chunk else { break };
-        let left = range.end - offset - buffer.len() as u64;
+        let left = range.end - offset - piece.len();
         if chunk.len() as u64 > left {
             return Err(too_large(range.end));
         }
         metrics::counter!("scrutineer_evidence_bytes_total").increment(chunk.len() as u64);
-        buffer.extend_from_slice(&chunk);
-        while buffer.len() >= PIECE_BYTES {
-            let piece = buffer.split_to(PIECE_BYTES).freeze();
-            let length = piece.len() as u64;
-            objects.put_piece(upload, offset, piece).await?;
-            offset += length;
+        let mut rest = &chunk[..];
+        while !rest.is_empty() {
+            rest = piece.fill(rest);
+            if piece.is_full() {
+                offset += objects.put_piece(upload, offset, &mut piece).await?;
+            }
         }
     }
-    if !buffer.is_empty() {
-        let length = buffer.len() as u64;
-        objects.put_piece(upload, offset, buffer.freeze()).await?;
-        offset += length;
+    if !piece.is_empty() {
+        offset += objects.put_piece(upload, offset, &mut piece).await?;
     }
     Ok(Stored {
         offset,
