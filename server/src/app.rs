@@ -66,6 +66,7 @@ impl App {
             store: store.clone(),
             host: host.clone(),
             device_keys: device_keys.clone(),
+            server_key: keys.receipt_public.clone(),
             batcher: batcher.clone(),
             evidence: evidence.clone(),
         };

@@ -68,6 +68,7 @@ fn importer(desk: &Desk) -> Result<Importer> {
     let (store, host) = (desk.store.clone(), desk.host.clone());
     Ok(Importer {
         device_keys: DeviceKeys::default(),
+        server_key: desk.keys.receipt_public.clone(),
         batcher: Batcher::new(store.clone(), host.clone(), desk.config.evidence_quota),
         evidence: Evidence::open(&desk.config, store.clone(), host.clone())?,
         store,

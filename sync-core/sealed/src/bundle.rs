@@ -5,16 +5,17 @@
 //! ```text
 //! scrutineer-bundle/1
 //! {"v":1,"mission":"…","app":"observer/0.1.0"}
+//! {"returned":{"header":…,"payload":…,"disclosures":[…],"signature":…}}
 //! {"entry":{"header":…,"payload":…,"disclosures":[…],"signature":…}}
 //! {"file":{"sha256":"…"},"bytes":5}
-//! hello{"end":{"records":2,"sha256":"…"}}
+//! hello{"end":{"records":3,"sha256":"…"}}
 //! ```
 //!
 //! A record is one line of JSON, and so many bytes behind it as its `bytes` says.
 //! A phone without keys writes `key`, `row` and `sealed` instead of `entry` and
-//! `file`: its data key for the mission, and everything as it lies. Files stand
-//! behind the entries. The last line has the number of records and the SHA-256 of
-//! everything before it, and nothing follows.
+//! `file`: its data key for the mission, and everything as it lies. What the server
+//! signed stands before the entries, files behind them. The last line has the number
+//! of records and the SHA-256 of everything before it, and nothing follows.
 
 use std::io::{self, BufRead, Read as _, Write};
 
@@ -53,6 +54,8 @@ pub struct Head {
 #[derive(Serialize, Deserialize)]
 struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    returned: Option<WireEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     entry: Option<WireEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file: Option<FileLine>,
@@ -71,6 +74,7 @@ struct Line {
 
 impl Line {
     const EMPTY: Self = Self {
+        returned: None,
         entry: None,
         file: None,
         key: None,
@@ -111,6 +115,8 @@ struct End {
 /// One record. The bytes of a file are read with [`Reader::part`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
+    /// What the server signed, for one that may have lost it: the device's enrolment.
+    Returned(WireEntry),
     /// An entry as it goes over the wire.
     Entry(WireEntry),
     /// A file, and its size.
@@ -149,6 +155,17 @@ impl<W: Write> Writer<W> {
         writer.put(format!("{MAGIC}\n").as_bytes())?;
         writer.line(head)?;
         Ok(writer)
+    }
+
+    /// Writes an entry that the server signed, such as the device's enrolment.
+    ///
+    /// # Errors
+    /// What the output returns.
+    pub fn returned(&mut self, entry: WireEntry) -> io::Result<()> {
+        self.record(&Line {
+            returned: Some(entry),
+            ..Line::EMPTY
+        })
     }
 
     /// Writes an entry.
@@ -433,6 +450,10 @@ fn record(line: Line) -> Result<Record, ReadError> {
     let decoded = |text: &str| unb64(text).ok_or_else(|| invalid("base64url expected"));
     let sized = || bytes.ok_or_else(|| invalid("a file without its size"));
     Ok(match line {
+        Line {
+            returned: Some(entry),
+            ..
+        } => Record::Returned(entry),
         Line {
             entry: Some(entry), ..
         } => Record::Entry(entry),

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 
 use protocol::{
     encoding::{b64, unb64, unb64_array},
+    entry::WireEntry,
     ids::{DeviceId, MissionId},
 };
 use serde::{Deserialize, Serialize};
@@ -17,12 +18,15 @@ use crate::{
 };
 
 /// Whose data key it is, and for whom the copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Owner {
     /// The mission.
     pub mission: MissionId,
     /// The device.
     pub device: DeviceId,
+    /// Its enrolment as the server signed it: a server whose database is from before
+    /// that learns the device's key from it.
+    pub enrolment: Option<WireEntry>,
 }
 
 /// What is inside the age file.
@@ -33,6 +37,8 @@ struct Inside {
     device: DeviceId,
     /// The data key, base64url.
     data: Zeroizing<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    enrolment: Option<WireEntry>,
 }
 
 /// The copy as it lies beside the journal: `{"v":1,"recipient":"age1…","key":"…"}`.
@@ -65,6 +71,7 @@ impl Copy {
             mission: owner.mission,
             device: owner.device,
             data: Zeroizing::new(b64(key.bytes())),
+            enrolment: owner.enrolment.clone(),
         };
         let text = Zeroizing::new(serde_json::to_string(&inside)?);
         let mut writer = Writer::new(Vec::new(), &parsed, secrets)?;
@@ -110,6 +117,7 @@ pub fn open(plain: &[u8]) -> Option<(Owner, Key)> {
     let owner = Owner {
         mission: inside.mission,
         device: inside.device,
+        enrolment: inside.enrolment,
     };
     (inside.v == 1).then(|| (owner, Key::new(*key)))
 }

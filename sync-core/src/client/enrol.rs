@@ -126,6 +126,7 @@ impl Client {
         let owner = Owner {
             mission: response.mission.id,
             device: response.device,
+            enrolment: response.entry.clone(),
         };
         self.vault.keep_for_mission(&response.sealing_key, &owner)
     }

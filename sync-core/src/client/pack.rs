@@ -8,6 +8,7 @@ use std::{
 
 use protocol::{
     codes::Code,
+    entry::WireEntry,
     ids::{EntryHash, FileHash},
 };
 use sealed::{
@@ -94,9 +95,13 @@ impl Client {
     /// [`Code::NotEnrolled`] before the server has answered the enrolment: only
     /// then is the mission's key known; [`Code::StoreFailed`].
     pub(super) async fn pack(&self, plan: Plan, out: impl Write) -> Result<Packed, Error> {
-        let (to, head) = self.bundle_head().await?;
+        let (to, head, enrolment) = self.bundle_head().await?;
         let secrets = Secrets::fresh(|bytes| self.environment.random(bytes));
         let mut writer = Writer::new(out, &to, &secrets, &head).map_err(failed)?;
+        // The server may have a database from before the enrolment when this comes.
+        if let Some(enrolment) = enrolment {
+            writer.returned(enrolment).map_err(failed)?;
+        }
         let mut packed = Packed {
             unreadable: self.book.borrow().unreadable(),
             ..Packed::default()
@@ -131,7 +136,7 @@ impl Client {
         Ok(packed)
     }
 
-    async fn bundle_head(&self) -> Result<(Recipient, Head), Error> {
+    async fn bundle_head(&self) -> Result<(Recipient, Head, Option<WireEntry>), Error> {
         let identity = self.identity().await?;
         let response = identity.and_then(|identity| identity.enrolled);
         let response = response.ok_or_else(|| {
@@ -151,7 +156,7 @@ impl Client {
             mission: Some(response.mission.id),
             app: self.app.clone(),
         };
-        Ok((to, head))
+        Ok((to, head, response.entry))
     }
 }
 

@@ -352,6 +352,7 @@ impl Servers {
             store: app.store.clone(),
             host: self.host.clone(),
             device_keys: app.device_keys.clone(),
+            server_key: app.keys.receipt_public.clone(),
             batcher: app.batcher.clone(),
             evidence: app.evidence.clone(),
         };

@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
+use crate::recovery;
 use protocol::ids::MissionId;
 use serde_json::{Value, json};
 use tests::{
@@ -22,6 +23,7 @@ use tests::{
 on_both_databases!(
     a_courier_brings_what_a_phone_could_not_send,
     a_phone_without_keys_still_delivers,
+    a_bundle_brings_the_enrolment_to_an_older_database,
     order_does_not_matter_and_each_refusal_is_told,
     a_damaged_or_foreign_bundle_changes_nothing,
     a_delivery_outlives_the_server_and_the_link,
@@ -221,6 +223,47 @@ fn a_phone_without_keys_still_delivers(kind: Kind) {
         .run(&["import-bundle", again, "--identity", key])
         .json();
     counted(&imported, &[("already_stored", 2), ("files_already", 1)]);
+}
+
+/// The backup is from before the phones were enrolled, and no phone is left to say so.
+fn a_bundle_brings_the_enrolment_to_an_older_database(kind: Kind) {
+    let recovery::Town {
+        mut site,
+        mission,
+        server,
+        ..
+    } = recovery::town(kind);
+    let backup = recovery::back_up(&site, "before", &[]);
+    let bundles = ["D-1", "D-2"].map(|accreditation| {
+        let phone = recovery::observer(&site, mission, accreditation);
+        let bytes = Sample::of(50_000).bytes;
+        report_with_file(&site, &phone, "Then it was lost.", &bytes);
+        if accreditation == "D-2" {
+            std::fs::remove_file(phone.home.join("keys.json")).expect("loses them");
+        }
+        let file = site.scratch().join(accreditation);
+        bundle::pack(&phone, &file, &[]);
+        file
+    });
+    server.stop();
+    let restored = recovery::elsewhere(&mut site, kind);
+    recovery::restore(&restored, &backup, &site);
+    let _server = restored.start();
+    for bundle in &bundles {
+        for (stored, already) in [(2, 0), (0, 2)] {
+            counted(
+                &bundle::import(&restored, bundle),
+                &[
+                    ("stored", stored),
+                    ("already_stored", already),
+                    ("refused", 0),
+                    ("files_refused", 0),
+                ],
+            );
+        }
+    }
+    let enrolled = ledger::audit(&restored, mission);
+    assert_eq!(entries(&restored, mission), 4, "{enrolled:?}");
 }
 
 fn order_does_not_matter_and_each_refusal_is_told(kind: Kind) {

@@ -1,6 +1,9 @@
 //! Importing: twice through the bundle, first to see that it is whole.
 
-use std::io::{BufReader, Read};
+use std::{
+    collections::BTreeSet,
+    io::{BufReader, Read},
+};
 
 use bytes::Bytes;
 use protocol::{
@@ -8,12 +11,13 @@ use protocol::{
     entry::{SdJwt, WireEntry},
     exchange::OutcomeKind,
     ids::{EntryHash, FileHash, MissionId},
+    jose::PublicKey,
 };
 use sealed::{
     Key, Row,
     bundle::{ReadError, Reader, Record},
     file::{HEADER, Opener},
-    rescue,
+    rescue::{self, Owner},
 };
 use serde::Serialize;
 use tokio::{runtime::Handle, sync::mpsc};
@@ -24,7 +28,7 @@ use crate::{
     clock::Host,
     domain::{
         evidence::{Evidence, Sent},
-        ingest::{Batch, Batcher, Checked, DeviceKeys},
+        ingest::{Batch, Batcher, Checked, Committed, DeviceKeys, Returned, check_returned},
         ledger::Incoming,
         missions::Mission,
     },
@@ -46,7 +50,7 @@ const WAITING: usize = 4;
 /// Refusals that are told one by one; the rest is counted.
 const TOLD: usize = 1_000;
 /// Bytes of a wrapped key's inside, at most.
-const KEY_BYTES: u64 = 4 * 1024;
+const KEY_BYTES: u64 = 16 * 1024;
 
 /// Where a bundle is. It is read three times.
 pub trait Source: Send + Sync {
@@ -114,6 +118,8 @@ pub struct Importer {
     pub host: Host,
     /// Devices' keys.
     pub device_keys: DeviceKeys,
+    /// The server's own key: what it signed may come back.
+    pub server_key: PublicKey,
     /// Commits entries.
     pub batcher: Batcher,
     /// Takes files.
@@ -146,12 +152,14 @@ impl Importer {
             key: None,
             entries: Vec::new(),
             bytes: 0,
+            announced: BTreeSet::new(),
             device: self.host.uuid(),
         };
         while let Some(record) = reader.next().map_err(unreadable)? {
             run.take(record, &mut reader)?;
         }
         run.flush()?;
+        run.find_files()?;
         Ok(run.done)
     }
 
@@ -198,8 +206,8 @@ fn check(source: &dyn Source, holder: &Holder, mission: MissionId) -> Result<()>
     Ok(())
 }
 
-/// The data key of a phone that lost it.
-fn data_key(holder: &Holder, wrapped: &[u8], mission: MissionId) -> Result<Key> {
+/// The data key of a phone that lost it, and whose it is.
+fn data_key(holder: &Holder, wrapped: &[u8], mission: MissionId) -> Result<(Owner, Key)> {
     let mut plain = zeroize::Zeroizing::new(Vec::new());
     holder
         .open(wrapped)?
@@ -209,7 +217,7 @@ fn data_key(holder: &Holder, wrapped: &[u8], mission: MissionId) -> Result<Key> 
     let (owner, key) =
         rescue::open(&plain).ok_or_else(|| invalid("the phone's key in it cannot be read"))?;
     if owner.mission == mission {
-        Ok(key)
+        Ok((owner, key))
     } else {
         Err(wrong_mission())
     }
@@ -239,6 +247,8 @@ struct Run<'a> {
     key: Option<Key>,
     entries: Vec<WireEntry>,
     bytes: usize,
+    /// Files that entries announce, and that did not come with them.
+    announced: BTreeSet<FileHash>,
     /// Owns the uploads of this import.
     device: Uuid,
 }
@@ -246,10 +256,15 @@ struct Run<'a> {
 impl Run<'_> {
     fn take(&mut self, record: Record, reader: &mut Inside<'_>) -> Result<()> {
         match record {
+            Record::Returned(entry) => self.returned(entry)?,
             Record::Entry(entry) => self.entry(entry)?,
             Record::Key(wrapped) => {
-                self.key = Some(data_key(self.holder, &wrapped, self.mission.reference.id)?);
+                let (owner, key) = data_key(self.holder, &wrapped, self.mission.reference.id)?;
+                self.key = Some(key);
                 self.done.without_keys = true;
+                if let Some(enrolment) = owner.enrolment {
+                    self.returned(enrolment)?;
+                }
             }
             Record::Row(row) => self.row(&row)?,
             Record::File(file, size) => {
@@ -268,6 +283,23 @@ impl Run<'_> {
                 self.sealed(&trailer, size, reader)?;
             }
             Record::Unknown => self.done.unknown += 1,
+        }
+        Ok(())
+    }
+
+    /// What the server signed, and may have lost since.
+    fn returned(&mut self, entry: WireEntry) -> Result<()> {
+        let importer = self.importer;
+        for one in check_returned(&importer.server_key, &importer.store, &[entry])? {
+            match one {
+                Returned::Own(mission, entry) if mission.no == self.mission.reference.no => {
+                    self.commit(vec![*entry])?;
+                }
+                Returned::Own(_, entry) => {
+                    self.tell(Some(entry.hash), None, Code::BundleWrongMission);
+                }
+                Returned::Refused(hash, code) => self.tell(Some(hash), None, code),
+            }
         }
         Ok(())
     }
@@ -324,18 +356,12 @@ impl Run<'_> {
         if ours.is_empty() {
             return Ok(());
         }
+        for attach in ours.iter().filter_map(Incoming::attach) {
+            let files = std::iter::once(attach.file).chain(attach.preview);
+            self.announced.extend(files.map(|file| file.sha256));
+        }
         let hashes: Vec<EntryHash> = ours.iter().map(|entry| entry.hash).collect();
-        let batch = Batch {
-            entries: ours,
-            contacts: Vec::new(),
-            former: Vec::new(),
-        };
-        let committed = importer
-            .batcher
-            .submit(self.mission.reference, batch)?
-            .blocking_recv()
-            .map_err(|_| Error::Internal("the committing thread is gone".into()))??;
-        importer.device_keys.enter(committed.epoch);
+        let committed = self.commit(ours)?;
         for (hash, appended) in hashes.into_iter().zip(committed.appended) {
             match appended.outcome {
                 OutcomeKind::Stored => self.done.stored += 1,
@@ -349,6 +375,23 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Puts entries into the ledger; durable when this returns.
+    fn commit(&self, entries: Vec<Incoming>) -> Result<Committed> {
+        let batch = Batch {
+            entries,
+            contacts: Vec::new(),
+            former: Vec::new(),
+        };
+        let committed = self
+            .importer
+            .batcher
+            .submit(self.mission.reference, batch)?
+            .blocking_recv()
+            .map_err(|_| Error::Internal("the committing thread is gone".into()))??;
+        self.importer.device_keys.enter(committed.epoch);
+        Ok(committed)
     }
 
     fn refuse(&mut self, hash: EntryHash, code: Code) {
@@ -393,6 +436,22 @@ impl Run<'_> {
         })
     }
 
+    /// The phone may have let go of files because the server had them. If the database
+    /// is from before that, they lie in the store, and no phone will ask after them.
+    fn find_files(&mut self) -> Result<()> {
+        for file in std::mem::take(&mut self.announced) {
+            let found = self.sender(file).and_then(|sent| {
+                let evidence = &self.importer.evidence;
+                self.runtime.block_on(evidence.progress(sent))
+            });
+            match found {
+                Err(Error::Refused { code, .. }) if is_about_the_file(code) => {}
+                other => drop(other?),
+            }
+        }
+        Ok(())
+    }
+
     /// Hands a file on, as if a device sent it. `next` adds bytes, and answers
     /// whether there were any.
     fn file(
@@ -401,6 +460,7 @@ impl Run<'_> {
         size: u64,
         next: &mut dyn FnMut(&mut Vec<u8>) -> Result<bool>,
     ) -> Result<()> {
+        self.announced.remove(&file);
         match self.send(file, size, next) {
             Ok(true) => self.done.files_stored += 1,
             Ok(false) => self.done.files_already += 1,

@@ -575,14 +575,22 @@ impl Originals {
 
 /// What an observer's attach entry announces, and whose it is.
 fn attach_of(entry: &Incoming) -> Option<(Uuid, Attach)> {
-    let read = entry.read.as_ref()?;
     let Origin::Device { accreditation, .. } = entry.origin else {
         return None;
     };
-    if read.payload.kind != Kind::Attach {
-        return None;
+    Some((accreditation, entry.attach()?))
+}
+
+impl Incoming {
+    /// What it announces, if it attaches a file.
+    #[must_use]
+    pub fn attach(&self) -> Option<Attach> {
+        let read = self.read.as_ref()?;
+        if read.payload.kind != Kind::Attach {
+            return None;
+        }
+        Attach::from_body(&read.body).ok()
     }
-    Some((accreditation, Attach::from_body(&read.body).ok()?))
 }
 
 /// The places of these journals that are taken, and by entries about what.
