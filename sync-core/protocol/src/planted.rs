@@ -47,7 +47,6 @@ faults! {
     ConflictIgnored: "sync-core client", "Two filings take the same place, and the loser counts as filed.";
     FileNotSynced: "sync-core evidence", "An attached file's bytes are not synced before its entry is filed.";
     CursorBeforeItems: "sync-core engine", "The cursor is stored before the items that came with it.";
-    DamagedItemSkipped: "sync-core engine", "The cursor goes on although an item of the page was damaged.";
     NewsUnchecked: "sync-core engine", "A page of news that lost its items on the way counts as empty.";
     ReturnUnnoticed: "sync-core engine", "A history that goes by its old name again is not shown its receipt.";
     SeenReceiptNotKept: "sync-core engine", "The highest receipt of a history is not kept.";
@@ -60,6 +59,7 @@ faults! {
     UnknownIgnored: "sync-core engine", "The enrolment is not handed back to a server that does not know the device.";
     RefusedDropped: "sync-core engine", "An entry that was refused is not offered again.";
     StuckDropped: "sync-core engine", "An entry that got a 4xx is not offered again.";
+    StuckReturnDropped: "sync-core engine", "What is handed back and got a 4xx is not handed back again.";
     StuckDelivered: "sync-core engine", "An entry that stands alone after bisecting counts as delivered.";
     PoisonBlocks: "sync-core engine", "A batch that is refused is not bisected.";
     ProofBesidePoison: "sync-core engine", "A receipt is only handed in beside what the server answers no request with.";

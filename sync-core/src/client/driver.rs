@@ -123,7 +123,7 @@ impl Client {
         Ok(decisions)
     }
 
-    async fn uploads(&self) -> Result<Uploads, Error> {
+    pub(super) async fn uploads(&self) -> Result<Uploads, Error> {
         let epoch = self.sync_state().await?.epoch;
         let records = self.store.records(Space::Upload).await?;
         let uploads = records
@@ -153,6 +153,7 @@ impl Client {
         options: &SyncOptions<'_>,
     ) -> Result<Snapshot, Error> {
         self.refresh().await?;
+        self.follow_earlier_version(&identity).await?;
         let settings = self.settings().await?;
         let FilesNow { uploads, here } = self.files_now().await?;
         let deliveries = self.deliveries().await?;
@@ -167,8 +168,7 @@ impl Client {
             })
             .collect();
         let references = self.references().await?;
-        let (current_journal, mut sync) = (self.current_journal().await?, self.sync_state().await?);
-        self.find_seen_receipts(&identity, &mut sync).await?;
+        let (current_journal, sync) = (self.current_journal().await?, self.sync_state().await?);
         let mut receipts = BTreeMap::new();
         let earlier = sync.earlier.iter().map(|proof| &proof.receipt);
         for name in sync.seen_receipt.iter().chain(earlier) {

@@ -6,11 +6,11 @@
 
 mod attach;
 mod driver;
+mod earlier;
 mod enrol;
 pub mod home;
 mod messages;
 mod pack;
-mod receipts;
 mod reference;
 mod settings;
 mod types;

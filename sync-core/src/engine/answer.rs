@@ -14,7 +14,7 @@ use protocol::{
 };
 
 use super::{
-    Change, Command, Engine, Failure, Proof, Sent, SyncReport, Token, TokenGrant, Waiting,
+    Change, Command, Engine, Failure, Proof, Sent, SyncReport, Token, TokenGrant, Waiting, returned,
 };
 use crate::{
     host::{self, Environment},
@@ -154,6 +154,7 @@ impl Engine {
             run.proof = self.snapshot.receipt().cloned();
         }
 
+        let knew = !returned::is_unknown(&self.snapshot);
         let receipt = self.take_receipt(&response, &key, &mut changes);
         let outcome = self.take_outcomes(
             &sent,
@@ -181,12 +182,10 @@ impl Engine {
         if !sent.hashes.is_empty() && outcome.processed > 0 {
             run.plan.grow();
         }
-        if new_epoch {
+        if new_epoch || self.introduces_itself(&sent, knew) {
             // Offer again what the new history lacks; what it holds costs little. A
             // refusal may end once it knows this device again.
-            let deliveries = &self.snapshot.deliveries;
-            run.done.retain(|hash| deliveries.is_delivered(hash));
-            run.plan = self.plan(&run.done, run.plan.max_bytes());
+            self.offer_again(&mut run);
         }
         let asked = response.directives;
         let (seconds, spread) = (asked.retry_after.unwrap_or(0), asked.spread.unwrap_or(0));
@@ -228,6 +227,35 @@ impl Engine {
         } else {
             self.go_on(env);
         }
+    }
+
+    /// Whether the server turns out not to know this device, which can show it its
+    /// enrolment; or has just heard that.
+    fn introduces_itself(&self, sent: &Sent, knew: bool) -> bool {
+        returned::enrolment(&self.snapshot).is_some_and(|enrolment| {
+            let lacks = knew && returned::is_unknown(&self.snapshot);
+            let heard = sent.hashes.contains(&enrolment)
+                && self.snapshot.deliveries.is_delivered(&enrolment);
+            lacks || heard
+        })
+    }
+
+    /// Plans the rest of the run anew, with what was not taken in it.
+    fn offer_again(&mut self, run: &mut super::Run) {
+        let deliveries = &self.snapshot.deliveries;
+        let report = &mut run.report;
+        run.done.retain(|hash| {
+            let told = deliveries.of(hash).map(|delivery| delivery.standing);
+            let count = match told {
+                Some(Standing::Refused) => &mut report.refused,
+                Some(Standing::Stuck) => &mut report.stuck,
+                Some(_) => return true,
+                None => return false,
+            };
+            *count = count.saturating_sub(1);
+            false
+        });
+        run.plan = self.plan(&run.done, run.plan.max_bytes());
     }
 
     /// The answer's receipt, if it is the server's own for this phone and history.
@@ -356,7 +384,7 @@ impl Engine {
         number: Option<u64>,
         report: &mut super::SyncReport,
     ) -> Delivery {
-        let before = self.snapshot.deliveries.of(&outcome.hash);
+        let before = self.snapshot.deliveries.told(&outcome.hash);
         let (standing, count) = match outcome.outcome {
             exchange::OutcomeKind::Stored => (Standing::Delivered, &mut report.delivered),
             exchange::OutcomeKind::AlreadyStored => {
@@ -387,6 +415,7 @@ impl Engine {
             } else {
                 tries
             },
+            in_doubt: false,
         }
     }
 
@@ -413,6 +442,7 @@ impl Engine {
             code: Some(code),
             epoch: self.snapshot.sync.epoch,
             tries: tries.saturating_add(1),
+            in_doubt: false,
         };
         run.report.stuck += 1;
         run.done.insert(hash);
@@ -457,6 +487,7 @@ impl Engine {
                 number: item.number,
                 epoch: response.epoch,
                 compact: entry.compact().to_owned(),
+                in_doubt: false,
             };
             let before = self.snapshot.items.insert(entry.hash(), kept.clone());
             let is_message = entry
@@ -473,9 +504,7 @@ impl Engine {
         let sync = &mut self.snapshot.sync;
         // What was damaged on its way comes whole another time; what never does must
         // not be in the way of what comes after it.
-        let whole = run.report.items_rejected == rejected
-            || sync.rejected >= REJECTED
-            || planted(Fault::DamagedItemSkipped);
+        let whole = run.report.items_rejected == rejected || sync.rejected >= REJECTED;
         sync.rejected = if whole { 0 } else { sync.rejected + 1 };
         let moved = whole && response.cursor.is_some() && response.cursor != sync.cursor;
         if moved {

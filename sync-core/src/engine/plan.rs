@@ -82,10 +82,14 @@ impl Plan {
         }
         let mut back = Vec::new();
         for (hash, base) in returned.iter().filter(|(hash, _)| !skip.contains(hash)) {
-            match deliveries.of(hash).map(|delivery| delivery.standing) {
+            match deliveries.of(hash) {
                 None => back.push((*hash, *base, REPORTS)),
-                Some(Standing::Refused) => refused.push((REFUSED, *hash)),
-                Some(_) => {}
+                Some(delivery) => match delivery.standing {
+                    Standing::Refused => refused.push((REFUSED, *hash)),
+                    Standing::Stuck if planted(Fault::StuckReturnDropped) => {}
+                    Standing::Stuck => stuck.push((delivery.tries, *hash)),
+                    Standing::Delivered | Standing::Held | Standing::Quarantined => {}
+                },
             }
         }
         first.sort_by_key(|entry| (lane(entry), entry.position));

@@ -13,7 +13,7 @@ use protocol::{
 };
 
 use super::Snapshot;
-use crate::journal::delivery::Standing;
+use crate::journal::{delivery::Standing, report::KeptItem};
 
 /// An entry to hand back.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Returned {
 
 /// Whether the server refused an entry or a token because it does not know this device: its
 /// database was put back to before the enrolment, and no receipt can prove that.
-fn is_unknown(snapshot: &Snapshot) -> bool {
+pub(super) fn is_unknown(snapshot: &Snapshot) -> bool {
     let mut deliveries = snapshot.deliveries.by_hash.values();
     let refused = deliveries.any(|delivery| {
         delivery.standing == Standing::Refused && delivery.code == Some(Code::UnknownKey)
@@ -38,7 +38,13 @@ fn is_unknown(snapshot: &Snapshot) -> bool {
     (refused || snapshot.sync.unknown) && !planted(Fault::UnknownIgnored)
 }
 
-/// Everything of an earlier history. What the present one holds by now is among
+/// The name of the device's enrolment, if the server gave it.
+pub(super) fn enrolment(snapshot: &Snapshot) -> Option<EntryHash> {
+    let wire = snapshot.identity.enrolled.as_ref()?.entry.as_ref()?;
+    SdJwt::from_wire(wire).ok().map(|entry| entry.hash())
+}
+
+/// Everything of an earlier history, or in doubt. What the present one holds by now is among
 /// it: the plan leaves that out.
 pub(super) fn find(snapshot: &Snapshot) -> BTreeMap<EntryHash, Returned> {
     let Some(now) = snapshot.sync.epoch else {
@@ -63,7 +69,8 @@ pub(super) fn find(snapshot: &Snapshot) -> BTreeMap<EntryHash, Returned> {
     if planted(Fault::ReturnedDropped) {
         return found;
     }
-    for (hash, item) in snapshot.items.iter().filter(|(_, item)| item.epoch != now) {
+    let lacking = |item: &KeptItem| item.epoch != now || item.in_doubt;
+    for (hash, item) in snapshot.items.iter().filter(|(_, item)| lacking(item)) {
         // One that cannot be read any more can prove nothing to the server either.
         let Ok(entry) = SdJwt::parse(&item.compact) else {
             continue;

@@ -72,9 +72,13 @@ pub struct Wait {
     pub uptime: Option<u64>,
     /// The boot.
     pub boot: Option<Uuid>,
-    /// Whether the server asked for it.
-    #[serde(default)]
+    /// Whether the server asked for it. 0.1.0 did not say, so it may have.
+    #[serde(default = "maybe")]
     pub asked: bool,
+}
+
+fn maybe() -> bool {
+    true
 }
 
 impl Wait {
@@ -396,6 +400,15 @@ mod tests {
         );
         state.asked_to_wait(1_000, 0, &env);
         assert_eq!(state.wait_left(env.now(), true), 1_000_000);
+    }
+
+    /// 0.1.0 wrote none down that says who asked for it.
+    #[test]
+    fn a_wait_of_an_earlier_version_may_be_the_server_s() {
+        let written = r#"{"millis":600000,"wall":0,"uptime":0,"boot":null}"#;
+        let wait: Wait = serde_json::from_str(written).expect("an earlier version's");
+        assert!(wait.asked);
+        assert_eq!(wait.at_most(1_000).millis, 600_000);
     }
 
     #[test]

@@ -23,6 +23,14 @@ pub enum Standing {
     Stuck,
 }
 
+impl Standing {
+    /// Whether the ledger holds it.
+    #[must_use]
+    pub fn is_delivered(self) -> bool {
+        matches!(self, Self::Delivered | Self::Held | Self::Quarantined)
+    }
+}
+
 /// What became of an entry. One without this was not answered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -40,6 +48,9 @@ pub struct Delivery {
     /// How often it was refused or stuck.
     #[serde(default)]
     pub tries: u32,
+    /// The server may have lost it while an earlier version of this program looked on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
 }
 
 /// All deliveries known, and the server's history they are judged by.
@@ -53,27 +64,24 @@ pub struct Deliveries {
 
 impl Deliveries {
     /// How an entry stands now; `None` if it waits. What was delivered into
-    /// another history waits again.
+    /// another history waits again, and so does what is in doubt.
     #[must_use]
     pub fn of(&self, hash: &EntryHash) -> Option<&Delivery> {
+        self.told(hash).filter(|delivery| !delivery.in_doubt)
+    }
+
+    /// What the server's present history last said of an entry, in doubt or not.
+    #[must_use]
+    pub fn told(&self, hash: &EntryHash) -> Option<&Delivery> {
         self.by_hash
             .get(hash)
-            .filter(|delivery| match delivery.standing {
-                Standing::Refused | Standing::Stuck => true,
-                Standing::Delivered | Standing::Held | Standing::Quarantined => {
-                    delivery.epoch == self.epoch
-                }
-            })
+            .filter(|delivery| !delivery.standing.is_delivered() || delivery.epoch == self.epoch)
     }
 
     /// Whether the server holds the entry, by a receipt of its present history.
     #[must_use]
     pub fn is_delivered(&self, hash: &EntryHash) -> bool {
-        self.of(hash).is_some_and(|delivery| {
-            matches!(
-                delivery.standing,
-                Standing::Delivered | Standing::Held | Standing::Quarantined
-            )
-        })
+        self.of(hash)
+            .is_some_and(|delivery| delivery.standing.is_delivered())
     }
 }

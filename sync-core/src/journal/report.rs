@@ -24,6 +24,9 @@ pub struct KeptItem {
     pub epoch: EpochId,
     /// The entry in its standard form.
     pub compact: String,
+    /// The server may have lost it while an earlier version of this program looked on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
 }
 
 /// A coordinator's decision on a report, read.

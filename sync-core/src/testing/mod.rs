@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     evidence::MemoryFiles,
     host::{Environment, Now},
-    seal::DataKey,
+    seal::{DataKey, Place},
     store::{Batch, MemoryStore, Record, Row, Space, Store, StoreError},
 };
 
@@ -166,6 +166,33 @@ impl World {
             environment: env.clone(),
             app: "test/1".into(),
         }))
+    }
+
+    /// Version 0.1.0 ran meanwhile: of the state of syncing it left what it knew.
+    pub(crate) fn set_back(&self) {
+        let key = crate::engine::keys::SYNC;
+        let place = Place::Record(Space::State, key.to_vec());
+        let data = self.vault.data_key().expect("a key");
+        let record = block_on(self.store.record(Space::State, key)).expect("reads");
+        let plain = data.open(&place, &record.expect("the state").sealed);
+        let mut state: serde_json::Value =
+            serde_json::from_slice(&plain.expect("opens")).expect("JSON");
+        for member in ["seen_receipt", "earlier"] {
+            state.as_object_mut().expect("an object").remove(member);
+        }
+        let sealed = data
+            .seal(&place, state.to_string().as_bytes(), self.env.as_ref())
+            .expect("seals");
+        let record = Record {
+            space: Space::State,
+            key: key.to_vec(),
+            sealed,
+        };
+        let batch = Batch {
+            append: Vec::new(),
+            put: vec![record],
+        };
+        block_on(self.store.apply(batch)).expect("writes");
     }
 
     /// Kills the program and starts it again.

@@ -71,6 +71,8 @@ pub(crate) struct FakeServer {
     pub(crate) faults: RefCell<VecDeque<Option<Fault>>>,
     /// Entries for which the whole request gets a 400.
     pub(crate) poison: RefCell<BTreeSet<EntryHash>>,
+    /// Knows the device no more, until it gets the enrolment.
+    pub(crate) forgot_device: Cell<bool>,
     /// Entries that get a verdict of their own.
     pub(crate) verdicts: RefCell<BTreeMap<EntryHash, Verdict>>,
     pub(crate) calls: RefCell<Vec<String>>,
@@ -128,6 +130,7 @@ impl FakeServer {
             device: RefCell::default(),
             faults: RefCell::default(),
             poison: RefCell::default(),
+            forgot_device: Cell::default(),
             verdicts: RefCell::default(),
             calls: RefCell::default(),
             requests: RefCell::default(),
@@ -296,12 +299,28 @@ impl FakeServer {
             .iter()
             .map(|wire| SdJwt::from_wire(wire).expect("an entry"))
             .collect();
+        let returned: Vec<SdJwt> = request
+            .returned
+            .iter()
+            .map(|wire| SdJwt::from_wire(wire).expect("an entry"))
+            .collect();
         if entries
             .iter()
+            .chain(&returned)
             .any(|entry| self.poison.borrow().contains(&entry.hash()))
         {
             return problem(400, Code::MalformedJson);
         }
+        let enrols = |entry: &SdJwt| {
+            entry
+                .read()
+                .is_ok_and(|read| read.payload.kind == Kind::Enrol)
+        };
+        if returned.iter().any(enrols) {
+            self.forgot_device.set(false);
+        }
+        let stranger = Some((OutcomeKind::Refused, Some(Code::UnknownKey), false))
+            .filter(|_| self.forgot_device.get());
         let take = if fault == Some(Fault::Partly) {
             entries.len() / 2
         } else {
@@ -317,7 +336,8 @@ impl FakeServer {
                 .borrow()
                 .iter()
                 .position(|(held, _)| *held == hash);
-            let (kind, code, fork) = match self.verdicts.borrow().get(&hash) {
+            let verdicts = self.verdicts.borrow();
+            let (kind, code, fork) = match stranger.as_ref().or_else(|| verdicts.get(&hash)) {
                 Some((OutcomeKind::Refused, code, _)) => (OutcomeKind::Refused, *code, false),
                 _ if known.is_some() => (OutcomeKind::AlreadyStored, None, false),
                 Some(verdict) => *verdict,
@@ -350,8 +370,7 @@ impl FakeServer {
                 fork,
             });
         }
-        for wire in &request.returned {
-            let entry = SdJwt::from_wire(wire).expect("an entry");
+        for entry in returned {
             entry
                 .verify(&self.key.public(), DECISION_TYP)
                 .expect("its own signature");

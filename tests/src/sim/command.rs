@@ -222,7 +222,7 @@ fn report(sum: &Sum, seconds: f64, args: &Args) {
     let bound = match failed {
         0 => format!(
             ", so under {:.4} % with 95 % confidence",
-            300.0 / sum.seeds as f64
+            100.0 * crate::crashes::bound(sum.seeds)
         ),
         _ => String::new(),
     };

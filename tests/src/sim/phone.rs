@@ -3,7 +3,10 @@
 
 use std::{cell::Cell, future::Future, pin::Pin, rc::Rc, task::Context, task::Poll, task::Waker};
 
-use protocol::ids::{EntryHash, SubjectId};
+use protocol::{
+    codes::Code,
+    ids::{EntryHash, SubjectId},
+};
 use sync_core::{
     Client, Error,
     client::{Attached, Filed, Parts, Report, SyncError, SyncReport},
@@ -271,13 +274,22 @@ impl Phone {
 
     /// Whether the server has answered its link, as its store says.
     pub(super) fn is_enrolled(&self) -> bool {
+        self.identity()
+            .is_some_and(|identity| identity.enrolled.is_some())
+    }
+
+    /// Whether the server knows nothing of its link, as its store says.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.identity()
+            .is_some_and(|identity| identity.refused == Some(Code::EnrolmentCodeUnknown))
+    }
+
+    fn identity(&self) -> Option<Identity> {
         let key = engine::keys::IDENTITY;
         let place = Place::Record(Space::State, key.to_vec());
-        let identity = self.disk.lies(Space::State, key).and_then(|record| {
-            let plain = self.pocket.data().open(&place, &record.sealed)?;
-            serde_json::from_slice::<Identity>(&plain).ok()
-        });
-        identity.is_some_and(|identity| identity.enrolled.is_some())
+        let record = self.disk.lies(Space::State, key)?;
+        let plain = self.pocket.data().open(&place, &record.sealed)?;
+        serde_json::from_slice(&plain).ok()
     }
 
     /// Whether this entry is on the phone.

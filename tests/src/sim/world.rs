@@ -305,6 +305,7 @@ impl World {
         });
         for round in 0..ROUNDS {
             for id in 0..self.phones.len() {
+                self.invite_again(id)?;
                 // First as phones do by themselves; then people press the button.
                 let work = if round < 2 {
                     Work::Background
@@ -336,18 +337,13 @@ impl World {
 
     fn happen(&mut self, event: Event) -> Result<(), Broken> {
         match event {
-            Event::Step(act) => {
-                if act == (Act::PutBack { renewed: false }) {
-                    // 0.1.0 cannot tell; docs/reliability.md says what follows.
-                    self.upgrade_all();
-                }
-                self.act(act)
-            }
+            Event::Step(act) => self.act(act),
             Event::Arrive(arrival) => self.arrive(arrival),
             Event::Reply(reply) => self.reply(reply),
             Event::Wake(id) => {
                 let wake = (self.setting.length / 20).clamp(WAKE.0, WAKE.1);
                 self.after(wake, Event::Wake(id));
+                self.invite_again(id)?;
                 self.sync(id, Work::Background)
             }
             Event::Look(id) => self.sync(id, Work::Background),
@@ -461,13 +457,7 @@ impl World {
             Done::Opened(Ok(client)) => {
                 self.phones[id].client = Some(Rc::new(client));
                 if !self.phones[id].invited {
-                    let link = self.phones[id].link.clone();
-                    self.phones[id].with(Work::Asked, |client| async move {
-                        // It stays pending if it fails; a sync completes it.
-                        let kept = client.enrol(&link).await;
-                        let open = client.enrolment().await.ok().flatten().is_some();
-                        Done::Enrolled(kept.is_ok() || open)
-                    });
+                    self.use_link(id);
                 }
                 if self.setting.drop_bytes {
                     self.phones[id].with(Work::Local, |client| async move {

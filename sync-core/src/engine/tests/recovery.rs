@@ -273,23 +273,75 @@ fn a_receipt_signed_beside_a_rollback_does_not_hide_the_proof() {
     }
 }
 
-/// Its database was put back to before the enrolment, and this device never got a
-/// receipt that could prove it (the simulator's seed 10).
-#[test]
-fn a_server_that_does_not_know_the_device_gets_the_enrolment_back() {
-    let world = World::new(35);
+/// A device whose server's database was put back to before the enrolment, and that
+/// never got a receipt that could prove it.
+fn forgotten(seed: u64) -> (World, Filed, EntryHash) {
+    let world = World::new(seed);
     let enrolment = world.server.sign_enrolment();
     assert!(block_on(world.client.enrol(&world.server.link())).is_ok());
+    world.server.forgot_device.set(true);
     let filed = world.file("seen by me");
-    let unknown = (OutcomeKind::Refused, Some(Code::UnknownKey), false);
-    world
-        .server
-        .verdicts
-        .borrow_mut()
-        .insert(filed.entry, unknown);
-    assert_eq!(world.sync().refused, 1);
-    world.server.verdicts.borrow_mut().clear();
-    assert!(returned(&world).iter().all(Vec::is_empty));
+    (world, filed, enrolment)
+}
+
+/// The simulator's seed 10.
+#[test]
+fn a_server_that_does_not_know_the_device_gets_the_enrolment_back() {
+    let (world, filed, enrolment) = forgotten(35);
+    let report = world.sync();
+    assert_eq!(
+        (report.delivered, report.refused, report.pending),
+        (1, 0, 0),
+        "in one run"
+    );
+    assert_eq!(returned(&world)[..2], [vec![], vec![enrolment]]);
+    assert_eq!(world.server.holds(&filed.entry), 1);
+    world.sync();
+    assert!(returned(&world).iter().all(Vec::is_empty), "once");
+}
+
+/// It got a 4xx once, and was handed back no more (the simulator's seed 34169).
+#[test]
+fn an_enrolment_that_was_not_taken_is_handed_back_again() {
+    let (world, filed, enrolment) = forgotten(39);
+    world.server.poison.borrow_mut().insert(enrolment);
+    assert!(world.sync().pending > 0);
+    world.server.poison.borrow_mut().clear();
+    world.server.requests.take();
+    let report = world.sync();
+    assert_eq!(
+        (report.delivered, report.refused, report.pending),
+        (1, 0, 0)
+    );
+    assert_eq!(world.server.holds(&enrolment), 1);
+    assert_eq!(world.server.holds(&filed.entry), 1);
+}
+
+/// 0.1.0 noticed no older database, and its entries went beyond what the phone could
+/// prove (the simulator's seed 24734).
+#[test]
+fn what_went_while_an_earlier_version_looked_on_is_offered_again() {
+    let (mut world, filed, _, decision) = decided(40);
+    world.server.ledger.borrow_mut().truncate(1);
+    for text in ["two", "three", "four"] {
+        world.file(text);
+    }
+    world.sync();
+    assert_eq!(world.server.holds(&filed.entry), 0);
+    world.set_back();
+    world.restart();
+    world.server.requests.take();
+    let report = world.sync();
+    assert_eq!(
+        (report.delivered, report.already_stored, report.returned),
+        (1, 3, 1)
+    );
+    for hash in [filed.entry, decision] {
+        assert_eq!(world.server.holds(&hash), 1);
+    }
+    world.restart();
+    world.server.requests.take();
     assert_eq!(world.sync().pending, 0);
-    assert_eq!(returned(&world)[0], [enrolment]);
+    assert!(returned(&world).iter().all(Vec::is_empty), "once");
+    assert_eq!(world.status(filed.report), "in_review");
 }

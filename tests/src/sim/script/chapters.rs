@@ -31,7 +31,9 @@ fn some_phone(chance: &mut Chance, setting: &Setting) -> usize {
 /// sometimes it had that version from the beginning, or gets it twice.
 ///
 /// What 0.1.0 enrolled cannot be handed back to a database from before that
-/// (docs/reliability.md), so no story has both.
+/// (docs/reliability.md), so no story has both. Half of the phones that see an older
+/// database put in place, raw, have the earlier version when it comes, and many go
+/// on with it after.
 fn versions(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
     let history = has_history(steps);
     let raw = steps
@@ -40,7 +42,6 @@ fn versions(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
         .map(|step| step.at);
     for _ in 0..=chance.below(2) {
         let phone = some_phone(chance, setting);
-        // Half of those that may have it until then have to prove what was lost.
         let raw = raw.filter(|_| chance.below(2) == 0);
         let back = match raw {
             Some(raw) => moment(chance, raw),
@@ -49,7 +50,7 @@ fn versions(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
         };
         let span = (setting.length - back).max(MINUTE);
         let again = back + MINUTE + moment(chance, span);
-        let again = again.max(raw.unwrap_or(0));
+        let again = again.max(raw.filter(|_| chance.below(2) == 0).unwrap_or(0));
         let soon = raw.map_or(span / 8, |raw| raw - back) + SECOND;
         let mut push = |at: Time, act| steps.push(Step { at, act });
         push(back, Act::Version { phone, old: true });
@@ -81,14 +82,7 @@ fn messages(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
 }
 
 /// A phone loses its keys, and its observer goes on with others.
-///
-/// A bundle holds no enrolment, and the phone that had it is gone: a database from
-/// before it would refuse what is in the bundle (docs/reliability.md). No story has
-/// both.
 fn lost_keys(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
-    if has_history(steps) {
-        return;
-    }
     for _ in 0..=chance.below(2) {
         let phone = some_phone(chance, setting);
         let at = moment(chance, setting.length);

@@ -11,6 +11,7 @@ use crate::sim::{
     clock::{MINUTE, SECOND},
     fuse::Cut,
     oracle::{Broken, broken},
+    phone::{Done, Work},
     script::Act,
     server::number,
 };
@@ -23,8 +24,7 @@ impl World {
         }
         // What 0.1.0 enrols cannot be handed back to an older database;
         // docs/reliability.md says what follows.
-        let put_back = |event: &Event| matches!(event, Event::Step(Act::PutBack { .. }));
-        if old && !self.phones[id].is_enrolled() && self.queue.values().any(put_back) {
+        if old && !self.phones[id].is_enrolled() && self.goes_back() {
             return;
         }
         self.count(if old {
@@ -40,13 +40,42 @@ impl World {
         });
         self.syncing[id].forget();
         self.syncing[id] = Syncing {
-            // 0.1.0 did not note that the server asked for a wait; docs/reliability.md
-            // says what follows.
-            not_before: if old { self.syncing[id].not_before } else { 0 },
+            not_before: self.syncing[id].not_before,
             ..Syncing::default()
         };
         self.told_forks.retain(|(phone, _)| *phone != id);
         self.after(DOWN, Event::Open(id));
+    }
+
+    /// Whether an older database will be put in place.
+    fn goes_back(&self) -> bool {
+        let put_back = |event: &Event| matches!(event, Event::Step(Act::PutBack { .. }));
+        self.queue.values().any(put_back)
+    }
+
+    /// The observer opens the phone's link.
+    pub(super) fn use_link(&mut self, id: usize) {
+        let link = self.phones[id].link.clone();
+        self.phones[id].with(Work::Asked, |client| async move {
+            // It stays pending if it fails; a sync completes it.
+            let kept = client.enrol(&link).await;
+            let open = client.enrolment().await.ok().flatten().is_some();
+            Done::Enrolled(kept.is_ok() || open)
+        });
+    }
+
+    /// The database is from before the link that a phone was given: its observer gets
+    /// another.
+    pub(super) fn invite_again(&mut self, id: usize) -> Result<(), Broken> {
+        let phone = &self.phones[id];
+        let lacks = phone.client.is_some() && !phone.is_busy() && phone.is_unknown();
+        if !self.put_back || !lacks {
+            return Ok(());
+        }
+        self.count("phone invited again");
+        self.phones[id].link = self.servers.invite(self.phones[id].observer);
+        self.use_link(id);
+        self.poll(id)
     }
 
     /// Phones at rest have today's version: what an earlier one cannot know is
@@ -83,6 +112,10 @@ impl World {
 
     /// A phone's keys are gone. What is on it is handed in later, more than once.
     pub(super) fn lose_keys(&mut self, id: usize) {
+        if self.goes_back() {
+            // What it enrols next must be handed back.
+            self.put_version(id, false);
+        }
         let (phones, servers) = (&mut self.phones, &self.servers);
         let observer = phones[id].observer;
         let Some(bundle) = phones[id].lose_keys(|| servers.invite(observer)) else {
