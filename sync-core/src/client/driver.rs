@@ -15,9 +15,10 @@ use crate::{
     error::Error,
     evidence::shelf,
     journal::{
+        course::sort_decisions,
         delivery::{Deliveries, Standing},
         files::{FilesNow, Upload, Uploads},
-        report::{Decision, KeptItem, sort_decisions},
+        report::{Decision, KeptItem},
     },
     seal::Place,
     store::{Batch, CURRENT_JOURNAL, Record, Space},
@@ -103,10 +104,9 @@ impl Client {
         Ok(Deliveries { by_hash, epoch })
     }
 
-    /// The coordinators' decisions, in the ledger's order. One that was handed
+    /// The coordinators' decisions, in the order in which they took effect. One that was handed
     /// back and no longer counts is left out.
     pub(super) async fn decisions(&self) -> Result<Vec<Decision>, Error> {
-        let epoch = self.sync_state().await?.epoch;
         let deliveries = self.deliveries().await?;
         let overtaken = |hash: &EntryHash| {
             deliveries
@@ -119,7 +119,7 @@ impl Client {
             .filter_map(|record| self.unseal::<KeptItem>(record));
         let mut decisions: Vec<Decision> = items.filter_map(|item| Decision::read(&item)).collect();
         decisions.retain(|decision| !overtaken(&decision.hash));
-        sort_decisions(&mut decisions, epoch);
+        sort_decisions(&mut decisions, &self.book.borrow(), &deliveries);
         Ok(decisions)
     }
 

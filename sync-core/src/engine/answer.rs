@@ -182,7 +182,8 @@ impl Engine {
         if !sent.hashes.is_empty() && outcome.processed > 0 {
             run.plan.grow();
         }
-        if new_epoch || self.introduces_itself(&sent, knew) {
+        let anew = new_epoch || self.introduces_itself(&sent, knew);
+        if anew {
             // Offer again what the new history lacks; what it holds costs little. A
             // refusal may end once it knows this device again.
             self.offer_again(&mut run);
@@ -201,7 +202,7 @@ impl Engine {
         self.out.push_back(Command::Apply(changes));
         let left = outcome.unprocessed;
         let none_taken = !left.is_empty() && outcome.processed == 0;
-        run.plan.again(if new_epoch { Vec::new() } else { left });
+        run.plan.again(if anew { Vec::new() } else { left });
         self.run = Some(run);
 
         if outcome.unproven {

@@ -6,7 +6,7 @@ use protocol::{
 };
 
 use super::{Change, Command, Ended, Engine, Failure, Sent, plan};
-use crate::host::Environment;
+use crate::{host::Environment, journal::delivery::Standing};
 
 impl Engine {
     pub(super) fn on_enrolment_failure(&mut self, failure: Failure, env: &dyn Environment) {
@@ -127,12 +127,20 @@ impl Engine {
             // ever; but a server in trouble is not asked more often than needed.
             Failure::Problem {
                 status: 500, code, ..
-            } if self.snapshot.sync.failures >= 2 => {
+            } if self.snapshot.sync.failures >= 2 || self.is_known_to_fail(&sent) => {
                 let code = *code;
                 self.isolate(sent, code, failure, env);
             }
             Failure::Problem { .. } => self.end_with(failure, env),
         }
+    }
+
+    /// Whether it carries nothing but an entry that no request with it was answered
+    /// before: others wait behind it.
+    fn is_known_to_fail(&self, sent: &Sent) -> bool {
+        let told = |hash| self.snapshot.deliveries.of(hash);
+        matches!(sent.hashes.as_slice(), [one] if told(one)
+            .is_some_and(|delivery| delivery.standing == Standing::Stuck))
     }
 
     /// Halves the batch until the culprit is alone.

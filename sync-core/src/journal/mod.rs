@@ -2,9 +2,10 @@
 //! done.
 //!
 //! [`Book`] is the journal read back; [`mod@write`] checks and signs new entries;
-//! [`report`] tells what the entries, their deliveries and the coordinators'
+//! [`course`] orders what was done about a report; [`report`] tells what the entries, their deliveries and the coordinators'
 //! decisions add up to, in the words of [`status`].
 
+pub mod course;
 pub mod delivery;
 pub mod files;
 pub mod message;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Book, Entry,
+    course::Course,
     delivery::{Deliveries, Standing},
     files::{FilesNow, ReportFile},
     status::Status,
@@ -154,7 +155,7 @@ pub struct Report {
 }
 
 /// The last question on a report, unless it was answered or overtaken.
-/// `decisions` are in the ledger's order.
+/// `decisions` are in the order of [`sort_decisions`](super::course::sort_decisions).
 #[must_use]
 pub fn open_question<'a>(
     book: &Book,
@@ -179,15 +180,9 @@ fn answers(entry: &Entry, question: &Decision) -> bool {
             == Some(question.hash.to_string().as_str())
 }
 
-/// Puts decisions into the order of the ledger: those of an earlier history of
-/// the server first.
-pub fn sort_decisions(decisions: &mut [Decision], epoch: Option<EpochId>) {
-    decisions.sort_by_key(|decision| (Some(decision.epoch) == epoch, decision.number));
-}
-
 impl Report {
     /// The report of this id; `None` if it was not filed from this device.
-    /// `decisions` are in the ledger's order.
+    /// `decisions` are in the order of [`sort_decisions`](super::course::sort_decisions).
     #[must_use]
     pub fn read(
         book: &Book,
@@ -265,48 +260,6 @@ fn step(entry: &Entry, deliveries: &Deliveries) -> Step {
         number: delivery.and_then(|delivery| delivery.number),
         code: delivery.and_then(|delivery| delivery.code),
         words: words.and_then(|value| value.as_str()).map(str::to_owned),
-    }
-}
-
-/// When the acts about a report took effect in the ledger.
-struct Course<'a> {
-    entries: &'a [&'a Entry],
-    deliveries: &'a Deliveries,
-    decisions: &'a [Decision],
-}
-
-impl Course<'_> {
-    /// An act and what it was made on, the latest first. A name is a hash over its
-    /// base's, so the way back ends.
-    fn back(&self, from: EntryHash) -> impl Iterator<Item = EntryHash> {
-        let base_of = |hash: &EntryHash| {
-            let of_entry = self.entries.iter().find(|entry| entry.hash == *hash);
-            let of_decision = self.decisions.iter().find(|one| one.hash == *hash);
-            of_entry
-                .and_then(|entry| entry.read.payload.base)
-                .or_else(|| of_decision.and_then(|decision| decision.base))
-        };
-        std::iter::successors(Some(from), base_of)
-    }
-
-    /// The ledger number at which an act took effect: one that was held has a lower
-    /// number of its own than the last that it waited for.
-    fn effect(&self, hash: EntryHash) -> Option<u64> {
-        let number_of = |hash: EntryHash| {
-            let decision = self.decisions.iter().find(|one| one.hash == hash);
-            let number = decision.map(|decision| decision.number);
-            number.or_else(|| self.deliveries.of(&hash)?.number)
-        };
-        number_of(hash)?;
-        self.back(hash).filter_map(number_of).max()
-    }
-
-    /// Whether an entry took effect after a decision.
-    fn is_later(&self, entry: EntryHash, than: &Decision) -> bool {
-        let (entry_at, decision_at) = (self.effect(entry), self.effect(than.hash));
-        // At once: one of the two was made on the other.
-        entry_at > decision_at
-            || (entry_at == decision_at && self.back(entry).any(|hash| hash == than.hash))
     }
 }
 

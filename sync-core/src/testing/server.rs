@@ -71,6 +71,8 @@ pub(crate) struct FakeServer {
     pub(crate) faults: RefCell<VecDeque<Option<Fault>>>,
     /// Entries for which the whole request gets a 400.
     pub(crate) poison: RefCell<BTreeSet<EntryHash>>,
+    /// What it answers to these.
+    pub(crate) poison_status: Cell<u16>,
     /// Knows the device no more, until it gets the enrolment.
     pub(crate) forgot_device: Cell<bool>,
     /// Entries that get a verdict of their own.
@@ -130,6 +132,7 @@ impl FakeServer {
             device: RefCell::default(),
             faults: RefCell::default(),
             poison: RefCell::default(),
+            poison_status: Cell::new(400),
             forgot_device: Cell::default(),
             verdicts: RefCell::default(),
             calls: RefCell::default(),
@@ -309,7 +312,7 @@ impl FakeServer {
             .chain(&returned)
             .any(|entry| self.poison.borrow().contains(&entry.hash()))
         {
-            return problem(400, Code::MalformedJson);
+            return problem(self.poison_status.get(), Code::MalformedJson);
         }
         let enrols = |entry: &SdJwt| {
             entry

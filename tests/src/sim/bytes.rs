@@ -81,8 +81,8 @@ pub(super) fn problem(status: u16) -> Answer {
     }
 }
 
-/// The entries that an exchange carries: each one's name, and its payload.
-pub(super) fn entries(call: &Call) -> Vec<(EntryHash, Value)> {
+/// What an exchange says.
+fn request(call: &Call) -> Option<Request> {
     let packed = call
         .headers
         .iter()
@@ -90,13 +90,21 @@ pub(super) fn entries(call: &Call) -> Vec<(EntryHash, Value)> {
     let mut text = Vec::new();
     if packed {
         let mut unpacked = GzDecoder::new(call.body.as_slice());
-        if unpacked.read_to_end(&mut text).is_err() {
-            return Vec::new();
-        }
+        unpacked.read_to_end(&mut text).ok()?;
     } else {
         text.clone_from(&call.body);
     }
-    let Ok(request) = serde_json::from_slice::<Request>(&text) else {
+    serde_json::from_slice(&text).ok()
+}
+
+/// Whether it hands back what the server signed.
+pub(super) fn hands_back(call: &Call) -> bool {
+    is_exchange(call) && request(call).is_some_and(|request| !request.returned.is_empty())
+}
+
+/// The entries that an exchange carries: each one's name, and its payload.
+pub(super) fn entries(call: &Call) -> Vec<(EntryHash, Value)> {
+    let Some(request) = request(call) else {
         return Vec::new();
     };
     let entries = request.entries.iter();

@@ -161,6 +161,18 @@ fn standing(world: &mut World, hash: &EntryHash) -> String {
     })
 }
 
+/// When an act counts: with the last thing that it was made on, and behind it. One
+/// that came before its base waited for that.
+fn effect(rows: &[ledger::EntryRow], act: &ledger::EntryRow) -> (i64, usize) {
+    let base = |row: &&ledger::EntryRow| {
+        let base = row.base.as_ref()?;
+        rows.iter().find(|other| other.hash == *base)
+    };
+    let back = || std::iter::successors(Some(act), base);
+    let last = back().map(|row| row.number).max();
+    (last.unwrap_or(0), back().count())
+}
+
 /// I9: a report's status is what coordinators decided last; an amendment of a
 /// decided report reopens it, and nothing else an observer does changes it.
 fn statuses(world: &World) -> Result<(), Broken> {
@@ -179,18 +191,15 @@ fn statuses(world: &World) -> Result<(), Broken> {
             })
             .expect("reads");
         let Some(now) = now else { continue };
-        let mut decided: Option<String> = None;
-        let mut simple = true;
-        for row in &rows {
-            // What was let in later than it came is another story.
-            simple &= row.standing == "applied";
-            if row.kind == "decide" && row.standing == "applied" {
-                decided = std::str::from_utf8(&row.sd_jwt)
-                    .ok()
-                    .and_then(|compact| SdJwt::parse(compact).ok()?.read().ok())
-                    .and_then(|read| Some(read.body.get("to")?.as_str()?.to_owned()));
-            }
-        }
+        // What was let in later than it came is another story.
+        let simple = rows.iter().all(|row| row.standing == "applied");
+        let decisions = rows.iter().filter(|row| row.kind == "decide");
+        let last = decisions.max_by_key(|row| effect(&rows, row));
+        let decided = last.and_then(|row| {
+            let compact = std::str::from_utf8(&row.sd_jwt).ok()?;
+            let read = SdJwt::parse(compact).ok()?.read().ok()?;
+            Some(read.body.get("to")?.as_str()?.to_owned())
+        });
         let was = decided.as_deref().unwrap_or("received");
         let reopened = status::is_decided(was) && now.status == status::REOPENED;
         if simple && now.status != was && !reopened {

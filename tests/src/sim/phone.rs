@@ -13,9 +13,11 @@ use sync_core::{
     engine::{self, Identity},
     seal::Place,
     store::Space,
+    transport::Call,
 };
 
 use super::{
+    bytes,
     clock::{PhoneClock, Time},
     disk::Disk,
     files::SimFiles,
@@ -88,6 +90,8 @@ pub struct Phone {
     pub fates: std::collections::VecDeque<Fate>,
     /// What becomes of the next parts of files.
     pub part_fates: std::collections::VecDeque<Fate>,
+    /// What its next requests that hand something back are answered, and how many.
+    pub refused_returns: (u16, u32),
     /// Bits to be changed in the next news.
     pub news_flips: std::collections::VecDeque<u32>,
     /// How long things take.
@@ -141,6 +145,7 @@ impl Phone {
             line: Line::default(),
             fates: std::collections::VecDeque::new(),
             part_fates: std::collections::VecDeque::new(),
+            refused_returns: (0, 0),
             news_flips: std::collections::VecDeque::new(),
             chance,
             client: None,
@@ -163,6 +168,16 @@ impl Phone {
         copy.invited = self.invited;
         copy.old = self.old;
         copy
+    }
+
+    /// What becomes of a call, if the server stumbles over what it hands back.
+    pub(super) fn refused(&mut self, call: &Call) -> Option<Fate> {
+        let (status, times) = self.refused_returns;
+        if times == 0 || !bytes::hands_back(call) {
+            return None;
+        }
+        self.refused_returns.1 -= 1;
+        Some(Fate::Problem(status))
     }
 
     /// Starts the program.

@@ -203,6 +203,16 @@ pub enum Act {
         /// The phone.
         phone: usize,
     },
+    /// The server answers this status to the phone's next requests that hand back
+    /// what it signed.
+    RefuseReturns {
+        /// The phone.
+        phone: usize,
+        /// The status.
+        status: u16,
+        /// How many.
+        times: u32,
+    },
     /// A coordinator tells observers something.
     Tell {
         /// The observer of this phone alone; else everybody.

@@ -135,6 +135,7 @@ impl Act {
             | Self::Both { phone }
             | Self::Poison { phone, .. }
             | Self::LoseKeys { phone }
+            | Self::RefuseReturns { phone, .. }
             | Self::Version { phone, .. }
             | Self::Revoke { phone } => Some(*phone),
             Self::Decide { .. }
@@ -223,6 +224,13 @@ impl Act {
             Self::LoseKeys { phone } => {
                 format!("the keys of phone {phone} are gone; it packs, and begins anew")
             }
+            Self::RefuseReturns {
+                phone,
+                status,
+                times,
+            } => format!(
+                "the server will answer {status} to {times} requests in which phone {phone} hands something back"
+            ),
             Self::Tell { phone: None } => "a coordinator tells everybody something".into(),
             Self::Tell { phone: Some(phone) } => {
                 format!("a coordinator tells the observer of phone {phone} something")

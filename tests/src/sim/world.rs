@@ -293,6 +293,7 @@ impl World {
             phone.fates.clear();
             phone.part_fates.clear();
             phone.news_flips.clear();
+            phone.refused_returns.1 = 0;
             phone.fuse.calm();
         }
         self.upgrade_all();
@@ -435,6 +436,7 @@ impl World {
                 fate = phone.part_fates.pop_front();
             }
             let fate = fate
+                .or_else(|| phone.refused(&call))
                 .or_else(|| phone.fates.pop_front())
                 .unwrap_or(Fate::Good);
             let way = i64::try_from(40 + phone.chance.below(900)).unwrap_or(0) * 1_000;
@@ -923,6 +925,16 @@ impl World {
             }
             Act::LoseKeys { phone } => {
                 self.lose_keys(phone);
+                Ok(())
+            }
+            Act::RefuseReturns {
+                phone,
+                status,
+                times,
+            } => {
+                // What was set aside may come after what was filed later.
+                self.oracle.disordered = true;
+                self.phones[phone].refused_returns = (status, times);
                 Ok(())
             }
             Act::Tell { phone } => self.tell(phone),

@@ -162,6 +162,30 @@ fn a_poisonous_entry_is_isolated_kept_and_in_nobody_s_way() {
     assert_eq!(world.status(poison.report), "delivered");
 }
 
+/// Two that the server stumbled over: the first still gets a 500, and must not be in
+/// the way of the second (the simulator's seed 545).
+#[test]
+fn what_gets_a_500_alone_is_in_nobody_s_way() {
+    let world = World::enrolled(9);
+    let bad = ["one", "two"].map(|text| world.file(text).entry);
+    world.server.poison.borrow_mut().extend(bad);
+    world.server.poison_status.set(500);
+    let both = |_| block_on(world.client.sync()).is_ok_and(|report| report.stuck == 2);
+    assert!((0..20).any(both), "both are set aside in the end");
+    for taken in bad {
+        world.server.poison.borrow_mut().remove(&taken);
+        world.file("answered before");
+        let report = world.sync();
+        assert_eq!(report.delivered, 2, "{report:?}");
+        assert_eq!(world.server.holds(&taken), 1);
+        world
+            .server
+            .ledger
+            .borrow_mut()
+            .retain(|(held, _)| *held != taken);
+    }
+}
+
 #[test]
 fn a_single_poisonous_entry_is_told_from_a_refused_request() {
     let world = World::enrolled(8);

@@ -273,6 +273,36 @@ fn a_receipt_signed_beside_a_rollback_does_not_hide_the_proof() {
     }
 }
 
+/// It was held until the amendment came, and has the lower number than the decision
+/// before it (the simulator's seed 1869).
+#[test]
+fn a_decision_that_was_held_counts_after_an_earlier_one() {
+    let world = World::enrolled(42);
+    let filed = world.file("one");
+    let first = world
+        .server
+        .decide_on(Some(filed.entry), filed.report, "in_review", None);
+    let amended = world.amend(filed.report, "two");
+    let second = world
+        .server
+        .decide_on(Some(amended.entry), filed.report, "dismissed", None);
+    world.sync();
+    let rows = world.server.ledger.borrow().clone();
+    world.server.restore_backup(0, 9);
+    for hash in [second, filed.entry, first, amended.entry] {
+        let row = rows.iter().find(|(held, _)| *held == hash);
+        let row = row.expect("in the ledger").clone();
+        world.server.ledger.borrow_mut().push(row);
+    }
+    world.sync();
+    assert_eq!(world.status(filed.report), "dismissed");
+    let decisions = world.report(filed.report).decisions;
+    assert_eq!(
+        decisions.iter().map(|one| one.number).collect::<Vec<_>>(),
+        [3, 1]
+    );
+}
+
 /// A device whose server's database was put back to before the enrolment, and that
 /// never got a receipt that could prove it.
 fn forgotten(seed: u64) -> (World, Filed, EntryHash) {

@@ -21,6 +21,8 @@ pub(super) fn add(setting: &Setting, steps: &mut Vec<Step>) {
     if chance.below(6) == 0 {
         lost_keys(&mut chance, setting, steps);
     }
+    let mut chance = Chance::seeded(setting.seed ^ 0x0004_0000);
+    refused_returns(&mut chance, setting, steps);
 }
 
 fn some_phone(chance: &mut Chance, setting: &Setting) -> usize {
@@ -100,6 +102,20 @@ fn lost_keys(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
             steps.push(Step { at, act });
         }
     }
+}
+
+/// After an older database was put in place the server stumbles over what a phone
+/// hands back.
+fn refused_returns(chance: &mut Chance, setting: &Setting, steps: &mut Vec<Step>) {
+    if !has_history(steps) || chance.below(3) > 0 {
+        return;
+    }
+    let act = Act::RefuseReturns {
+        phone: some_phone(chance, setting),
+        status: *chance.pick(&[400, 413, 422]),
+        times: 1 + u32::try_from(chance.below(8)).unwrap_or(0),
+    };
+    steps.push(Step { at: 0, act });
 }
 
 fn has_history(steps: &[Step]) -> bool {
