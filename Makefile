@@ -49,6 +49,7 @@ sim: ## run simulated stories, SEEDS=… from SEED_START=… on; docs/reliabilit
 	@cargo build --release --locked --quiet -p tests --bin sim
 	@target/release/sim --seeds $(SEEDS) --start $(SEED_START)
 
+sim-faults: SEEDS = 2000
 sim-faults: ## plant faults one by one, and see that the simulator catches each
 	@scripts/setup.sh build
 	@cargo build --release --locked --quiet -p tests --bin sim --features planted

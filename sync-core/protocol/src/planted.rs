@@ -60,6 +60,7 @@ faults! {
     RefusedDropped: "sync-core engine", "An entry that was refused is not offered again.";
     StuckDropped: "sync-core engine", "An entry that got a 4xx is not offered again.";
     StuckReturnDropped: "sync-core engine", "What is handed back and got a 4xx is not handed back again.";
+    StuckBlocks: "sync-core engine", "What gets a 500 alone ends the run, and nothing behind it is offered.";
     StuckDelivered: "sync-core engine", "An entry that stands alone after bisecting counts as delivered.";
     PoisonBlocks: "sync-core engine", "A batch that is refused is not bisected.";
     ProofBesidePoison: "sync-core engine", "A receipt is only handed in beside what the server answers no request with.";

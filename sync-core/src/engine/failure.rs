@@ -138,9 +138,12 @@ impl Engine {
     /// Whether it carries nothing but an entry that no request with it was answered
     /// before: others wait behind it.
     fn is_known_to_fail(&self, sent: &Sent) -> bool {
-        let told = |hash| self.snapshot.deliveries.of(hash);
-        matches!(sent.hashes.as_slice(), [one] if told(one)
-            .is_some_and(|delivery| delivery.standing == Standing::Stuck))
+        let [one] = sent.hashes.as_slice() else {
+            return false;
+        };
+        let told = self.snapshot.deliveries.of(one);
+        told.is_some_and(|delivery| delivery.standing == Standing::Stuck)
+            && !planted(Fault::StuckBlocks)
     }
 
     /// Halves the batch until the culprit is alone.
