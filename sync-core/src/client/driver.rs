@@ -104,21 +104,27 @@ impl Client {
         Ok(Deliveries { by_hash, epoch })
     }
 
-    /// The coordinators' decisions, in the order in which they took effect. One that was handed
-    /// back and no longer counts is left out.
+    /// The coordinators' decisions, in the order in which they took effect. One that
+    /// was handed back and does not count is left out.
     pub(super) async fn decisions(&self) -> Result<Vec<Decision>, Error> {
         let deliveries = self.deliveries().await?;
-        let overtaken = |hash: &EntryHash| {
-            deliveries
-                .of(hash)
-                .is_some_and(|delivery| delivery.standing == Standing::Quarantined)
+        let counts = |item: &KeptItem, decision: &Decision| {
+            let told = deliveries.of(&decision.hash);
+            match told.map(|delivery| delivery.standing) {
+                Some(Standing::Quarantined) => false,
+                // It waits for what it was made on, which may be set aside. Once it
+                // counts it comes as news.
+                Some(Standing::Held) => Some(item.epoch) == deliveries.epoch && !item.in_doubt,
+                _ => true,
+            }
         };
         let records = self.store.records(Space::Item).await?;
         let items = records
             .iter()
             .filter_map(|record| self.unseal::<KeptItem>(record));
-        let mut decisions: Vec<Decision> = items.filter_map(|item| Decision::read(&item)).collect();
-        decisions.retain(|decision| !overtaken(&decision.hash));
+        let mut decisions: Vec<Decision> = items
+            .filter_map(|item| Decision::read(&item).filter(|decision| counts(&item, decision)))
+            .collect();
         sort_decisions(&mut decisions, &self.book.borrow(), &deliveries);
         Ok(decisions)
     }
