@@ -112,8 +112,8 @@ impl Client {
             let told = deliveries.of(&decision.hash);
             match told.map(|delivery| delivery.standing) {
                 Some(Standing::Quarantined) => false,
-                // It waits for what it was made on, which may be set aside. Once it
-                // counts it comes as news.
+                // It may wait for what it was made on, which may be set aside. Once
+                // it counts it comes as news.
                 Some(Standing::Held) => Some(item.epoch) == deliveries.epoch && !item.in_doubt,
                 _ => true,
             }

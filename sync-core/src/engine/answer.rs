@@ -316,7 +316,7 @@ impl Engine {
             run.done.insert(outcome.hash);
             let delivery = if self.returned.contains_key(&outcome.hash) {
                 run.report.returned += usize::from(outcome.outcome.is_delivered());
-                self.delivery(outcome, number, &mut SyncReport::default())
+                self.delivery_of_returned(outcome, number)
             } else {
                 self.delivery(outcome, number, &mut run.report)
             };
@@ -417,6 +417,20 @@ impl Engine {
                 tries
             },
             in_doubt: false,
+        }
+    }
+
+    /// How what was handed back stands. A repeated answer does not say whether it
+    /// counts by now: if it does, it comes as news.
+    fn delivery_of_returned(&self, outcome: &exchange::Outcome, number: Option<u64>) -> Delivery {
+        let delivery = self.delivery(outcome, number, &mut SyncReport::default());
+        let repeated = outcome.outcome == exchange::OutcomeKind::AlreadyStored;
+        match delivery.standing {
+            Standing::Delivered if repeated => Delivery {
+                standing: Standing::Held,
+                ..delivery
+            },
+            _ => delivery,
         }
     }
 
