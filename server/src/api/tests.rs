@@ -469,6 +469,15 @@ async fn flow(world: World) {
     post("", "/v1/enrolments", same_key)
         .await
         .refuses(Code::KeyNotAccepted);
+    let third = post(&coordinator, "/v1/enrolment-codes", code("001"))
+        .await
+        .ok();
+    let other_code = phone.enrolment(&world.app, third["code"].as_str().unwrap());
+    for _ in 0..2 {
+        let known = post("", "/v1/enrolments", other_code.clone()).await.ok();
+        assert_eq!(known["device"], enrolled["device"]);
+        assert_eq!(known["entry"], enrolled["entry"]);
+    }
     let late = Phone::new(mission.id, 9).enrolment(&world.app, second["code"].as_str().unwrap());
     world.pass(73 * 3600);
     post("", "/v1/enrolments", late)
@@ -878,6 +887,13 @@ async fn flow(world: World) {
     get(&device_token, "/v1/me")
         .await
         .refuses(Code::TokenRevoked);
+    let fourth = post(&coordinator, "/v1/enrolment-codes", code("001"))
+        .await
+        .ok();
+    let revoked_key = phone.enrolment(&world.app, fourth["code"].as_str().unwrap());
+    post("", "/v1/enrolments", revoked_key)
+        .await
+        .refuses(Code::KeyNotAccepted);
     answer(service(form(&phone.assertion(&world.app))).await)
         .await
         .refuses(Code::InvalidGrant);

@@ -206,8 +206,8 @@ fn enrol(
             "the key is enrolled already; make a new one",
         )
     };
-    if projections::device_by_kid(conn, &checked.kid)?.is_some() {
-        return Err(taken());
+    if let Some(device) = projections::device_by_kid(conn, &checked.kid)? {
+        return enrolled_as(conn, mission, accreditation, &device)?.ok_or_else(taken);
     }
     match acts::enrol(conn, office, mission, accreditation, &checked.request.key) {
         // Two missions may be offered one key at the same moment.
@@ -216,6 +216,23 @@ fn enrol(
         }
         other => other,
     }
+}
+
+/// The device, if another code for the same accreditation brings its key again:
+/// the server may have lost the code that it was enrolled with, or a copy of
+/// the phone may have come first.
+fn enrolled_as(
+    conn: &mut Conn,
+    mission: MissionRef,
+    accreditation: AccreditationId,
+    device: &projections::NewDevice,
+) -> Result<Option<DeviceId>> {
+    let id = DeviceId(devices::read_id(&device.id)?);
+    if device.mission != mission.no || device.accreditation != accreditation.0.as_bytes() {
+        return Ok(None);
+    }
+    let state = devices::state(conn, mission.no, id)?;
+    Ok(state.filter(|state| !state.revoked).map(|_| id))
 }
 
 fn unknown() -> Error {
