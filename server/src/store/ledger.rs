@@ -5,7 +5,7 @@ use diesel::{
     prelude::*,
     query_builder::{AstPass, QueryFragment, QueryId},
     serialize::ToSql,
-    sql_types::{BigInt, Binary, HasSqlType, Integer},
+    sql_types::{BigInt, Binary, HasSqlType, Integer, Nullable},
 };
 
 use super::{
@@ -239,7 +239,17 @@ pub fn devices_by_kid(conn: &mut Conn, kids: &[String]) -> Result<Vec<DeviceRow>
         .load::<DeviceRow>(conn)?)
 }
 
-/// Signed decisions waiting for an accreditation's phones.
+diesel::define_sql_function! {
+    /// The value, or the other one where it is null.
+    fn coalesce(value: Nullable<BigInt>, or: BigInt) -> BigInt;
+}
+
+/// Where something stands in an inbox: the ledger number from which it counts, and
+/// its own.
+pub type Place = (i64, i64);
+
+/// What waits for an accreditation's phones behind a place, in the order in which
+/// it counts.
 ///
 /// # Errors
 /// The database's.
@@ -247,9 +257,11 @@ pub fn inbox_after(
     conn: &mut Conn,
     mission: i32,
     accreditation: &[u8],
-    number: i64,
+    (after, own): Place,
     limit: i64,
-) -> Result<Vec<(i64, Vec<u8>)>> {
+) -> Result<Vec<(Place, Vec<u8>)>> {
+    let position = || coalesce(inbox::position, inbox::number);
+    let at_once = position().eq(after).and(inbox::number.gt(own));
     Ok(inbox::table
         .inner_join(
             entries::table.on(entries::mission
@@ -261,14 +273,14 @@ pub fn inbox_after(
                 .eq(mission)
                 .and(inbox::accreditation.eq(accreditation)),
         )
-        .filter(inbox::number.gt(number))
-        .order(inbox::number)
+        .filter(position().gt(after).or(at_once))
+        .order((position(), inbox::number))
         .limit(limit)
-        .select((inbox::number, entries::sd_jwt))
+        .select(((position(), inbox::number), entries::sd_jwt))
         .load(conn)?)
 }
 
-/// Puts a decision in an accreditation's inbox.
+/// Puts a decision in an accreditation's inbox, at the number from which it counts.
 ///
 /// # Errors
 /// The database's.
@@ -276,13 +288,14 @@ pub fn add_to_inbox(
     conn: &mut Conn,
     mission: i32,
     accreditation: &[u8],
-    number: i64,
+    (position, number): Place,
 ) -> Result<()> {
     let added = diesel::insert_into(inbox::table)
         .values((
             inbox::mission.eq(mission),
             inbox::accreditation.eq(accreditation),
             inbox::number.eq(number),
+            inbox::position.eq((position != number).then_some(position)),
         ))
         .execute(conn)?;
     ensure_one(added)

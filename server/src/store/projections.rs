@@ -384,7 +384,7 @@ pub fn dump(conn: &mut Conn, mission: i32) -> Result<Vec<String>> {
         .collect());
     add(inbox::table
         .order(inbox::number)
-        .load::<(i32, Vec<u8>, i64)>(conn)?
+        .load::<(i32, Vec<u8>, i64, Option<i64>)>(conn)?
         .iter()
         .map(|r| format!("inbox {r:?}"))
         .collect());

@@ -296,6 +296,7 @@ diesel::table! {
         mission -> Integer,
         accreditation -> Binary,
         number -> BigInt,
+        position -> Nullable<BigInt>,
     }
 }
 

@@ -621,14 +621,20 @@ fn a_damaged_backup_is_refused_whole(kind: Kind) {
     let _ = ledger::audit(&restored, town.mission);
 }
 
+/// What a phone is told behind a cursor.
+fn news(phone: &Phone, cursor: Option<String>) -> Response {
+    let request = Request {
+        cursor,
+        ..phone.request(&[])
+    };
+    let answer = phone.try_exchange(&request, Some(&phone.token())).ok();
+    serde_json::from_value(answer).expect("an answer")
+}
+
 /// The items that a phone is given, as they came.
 fn items(phone: &Phone) -> Vec<SdJwt> {
-    let request = phone.request(&[]);
-    let response: Response =
-        serde_json::from_value(phone.try_exchange(&request, Some(&phone.token())).ok())
-            .expect("an answer");
     let read = |item: &protocol::exchange::Item| SdJwt::from_wire(&item.entry).expect("an entry");
-    response.items.iter().map(read).collect()
+    news(phone, None).items.iter().map(read).collect()
 }
 
 /// A request that hands entries back.
@@ -687,8 +693,16 @@ fn an_old_decision_overturns_nothing(kind: Kind) {
         let answer = exchange(&phone, &hand_back(&phone, &[], &[decision]));
         assert_eq!(answer.short(decision), "held");
     }
+    let before = news(&phone, None);
+    assert_eq!(before.items.len(), 2);
     assert_eq!(phone.send(&[&decided]).short(&decided), "stored");
     assert_eq!(status(&lead, &id(&decided)), "verified");
+
+    // They come as news now, although their numbers are lower than what was read.
+    let after = news(&phone, before.cursor);
+    let came: BTreeSet<_> = after.items.iter().map(|item| item.entry.hash()).collect();
+    assert_eq!(came, BTreeSet::from([old[2].hash(), old[3].hash()]));
+    assert_eq!(news(&phone, after.cursor).items, []);
 
     // With an amendment that they did not see: right behind what they were made on.
     let amendment = phone.amend(&amended, amended.hash(), "changed");

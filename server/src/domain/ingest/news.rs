@@ -27,6 +27,9 @@ const FOR_OBSERVERS: [&str; 4] = ["at", "question", "title", "text"];
 struct Cursor {
     e: Uuid,
     n: i64,
+    /// The own number of the last that was read, where others count from `n` on too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    o: Option<i64>,
     /// Follows from the others: a cursor that was changed on its way would skip what
     /// the phone then never gets.
     #[serde(default)]
@@ -34,17 +37,25 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn new(e: Uuid, n: i64) -> Self {
-        let digest = Sha256::new()
+    fn new(e: Uuid, (n, own): ledger::Place) -> Self {
+        let o = (own != n).then_some(own);
+        let mut digest = Sha256::new()
             .chain_update(e.as_bytes())
-            .chain_update(n.to_be_bytes())
-            .finalize();
+            .chain_update(n.to_be_bytes());
+        if let Some(own) = o {
+            digest.update(own.to_be_bytes());
+        }
+        let digest = digest.finalize();
         let c = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        Self { e, n, c }
+        Self { e, n, o, c }
+    }
+
+    fn place(&self) -> ledger::Place {
+        (self.n, self.o.unwrap_or(self.n))
     }
 
     fn is_whole(&self) -> bool {
-        self.c == Self::new(self.e, self.n).c
+        self.c == Self::new(self.e, self.place()).c
     }
 }
 
@@ -107,17 +118,17 @@ fn add_items(
         .and_then(protocol::encoding::unb64)
         .and_then(|bytes| serde_json::from_slice::<Cursor>(&bytes).ok())
         .filter(|cursor| cursor.is_whole() && cursor.e == response.epoch.0)
-        .map_or(0, |cursor| cursor.n);
+        .map_or((0, 0), |cursor| cursor.place());
     let limit = i64::try_from(limits::EXCHANGE_ITEMS).unwrap_or(i64::MAX);
     let mut rows =
         ledger::inbox_after(conn, mission.no, accreditation.as_bytes(), from, limit + 1)?;
     response.more = rows.len() > limits::EXCHANGE_ITEMS;
     rows.truncate(limits::EXCHANGE_ITEMS);
-    let mut last = rows.last().map_or(from, |(number, _)| *number);
+    let mut last = rows.last().map_or(from, |(place, _)| *place);
     if planted(Fault::CursorSkips) {
-        last += 1;
+        last = (last.0 + 1, last.0 + 1);
     }
-    for (at, bytes) in rows {
+    for ((_, at), bytes) in rows {
         let entry = std::str::from_utf8(&bytes)
             .ok()
             .and_then(|compact| SdJwt::parse(compact).ok())
@@ -144,9 +155,17 @@ mod tests {
     #[test]
     fn a_cursor_that_was_changed_is_not_whole() {
         let e = Uuid::from_bytes([7; 16]);
-        let cursor = Cursor::new(e, 5);
-        assert!(cursor.is_whole());
-        assert!(!Cursor { n: 7, ..cursor }.is_whole());
+        for cursor in [Cursor::new(e, (5, 5)), Cursor::new(e, (5, 3))] {
+            assert!(cursor.is_whole());
+            assert!(!Cursor { n: 7, ..cursor }.is_whole());
+            assert!(
+                !Cursor {
+                    o: Some(4),
+                    ..cursor
+                }
+                .is_whole()
+            );
+        }
         // As earlier versions wrote it: then reading starts over.
         let old: Cursor = serde_json::from_value(serde_json::json!({ "e": e, "n": 5 })).unwrap();
         assert!(!old.is_whole());

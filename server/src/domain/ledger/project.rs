@@ -506,7 +506,8 @@ impl Projector {
         to.clone_into(&mut row.status);
         row.flags &= !flags::ANSWERED;
         touch(&mut row, entry);
-        ledger::add_to_inbox(conn, self.mission.no, &row.accreditation, entry.number)?;
+        let place = (entry.processed, entry.number);
+        ledger::add_to_inbox(conn, self.mission.no, &row.accreditation, place)?;
         self.set(id, row);
         Ok(Effect::Applied)
     }
