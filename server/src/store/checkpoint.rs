@@ -7,7 +7,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
@@ -36,6 +36,8 @@ pub(super) struct Checkpointer {
     commits: AtomicU64,
     /// Commits until the next time, as the last time suggests.
     every: Arc<AtomicU64>,
+    /// Held while the log is written back: SQLite turns a second one away at once.
+    working: Arc<Mutex<()>>,
     wake: Option<mpsc::SyncSender<u64>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -48,11 +50,13 @@ impl Checkpointer {
             .map_err(|error| Error::Connection(error.to_string()))?;
         let every = Arc::new(AtomicU64::new(FIRST));
         let (wake, woken) = mpsc::sync_channel::<u64>(1);
-        let next = every.clone();
+        let working = Arc::new(Mutex::new(()));
+        let (next, turn) = (every.clone(), working.clone());
         let thread = std::thread::Builder::new()
             .name("checkpoint".into())
             .spawn(move || {
                 while let Ok(commits) = woken.recv() {
+                    let _alone = turn.lock().unwrap_or_else(PoisonError::into_inner);
                     match write_back(&mut conn, &writer) {
                         Ok(pages) => {
                             next.store(commits_for(PAGES, commits, pages), Ordering::Relaxed)
@@ -68,9 +72,15 @@ impl Checkpointer {
         Ok(Self {
             commits: AtomicU64::new(0),
             every,
+            working,
             wake: Some(wake),
             thread: Some(thread),
         })
+    }
+
+    /// Lets somebody else write the log back.
+    pub(super) fn pause(&self) -> MutexGuard<'_, ()> {
+        self.working.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a commit; wakes the thread when it is time.

@@ -167,6 +167,7 @@ impl Store {
     pub fn scrub(&self) -> Result<()> {
         use diesel::connection::SimpleConnection as _;
         let mut connection = self.connection()?;
+        let _alone = self.checkpoints.as_ref().map(|own| own.pause());
         let _turn = self.turn();
         match &mut connection.conn {
             Conn::Sqlite(inner) => Ok(inner.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?),

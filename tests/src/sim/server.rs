@@ -299,9 +299,24 @@ impl Servers {
         invitation.to_url()
     }
 
-    /// Copies the database as it is.
+    /// Copies the database as it is. A server that writes its log back in the
+    /// background keeps others from doing so, for a moment: until the log is empty the
+    /// file is no whole database.
     pub(super) fn backup(&self) -> Backup {
-        self.store().scrub().expect("one file");
+        let log = self
+            .folder
+            .path()
+            .join(format!("{}.sqlite-wal", self.generation));
+        let is_empty = || std::fs::metadata(&log).map_or(0, |log| log.len()) == 0;
+        let mut tries = 0..10_000;
+        loop {
+            self.store().scrub().expect("it is written back");
+            if is_empty() {
+                break;
+            }
+            tries.next().expect("the log is never empty");
+            std::thread::yield_now();
+        }
         Backup {
             bytes: Rc::new(std::fs::read(&self.database).expect("a file")),
             at: self.host.now().0,
