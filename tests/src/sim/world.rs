@@ -422,8 +422,9 @@ impl World {
             let work = self.phones[id].at_work();
             let syncing = &mut self.syncing[id];
             let own_accord = work == Some(Work::Background) && !syncing.called;
-            if own_accord && self.now.get() < syncing.not_before {
-                let early = (syncing.not_before - self.now.get()) / 1_000;
+            // A phone's clock counts milliseconds.
+            let early = (syncing.not_before / 1_000).saturating_sub(self.now.get() / 1_000);
+            if own_accord && early > 0 {
                 return broken(
                     "I12 back-off",
                     format!("phone {id} came {early} ms before its time"),

@@ -8,9 +8,9 @@ const _: () = assert!(!protocol::planted::COMPILED);
 /// Seeds that run at every change.
 const SEEDS: std::ops::Range<u64> = 1..31;
 /// Seeds that once broke a rule, as long as their stories stay what they are.
-const FOUND: [u64; 20] = [
+const FOUND: [u64; 21] = [
     77, 545, 1869, 1924, 3138, 3691, 3933, 5052, 7178, 10475, 12025, 13478, 14031, 16011, 17133,
-    17653, 24734, 27049, 31828, 34169,
+    17653, 24734, 27049, 31828, 34169, 52336,
 ];
 
 #[test]
