@@ -56,7 +56,10 @@ pub(super) fn measure(options: &Options) -> Result<(), Error> {
             cuts,
             ..Shape::default()
         };
-        print("Scrutineer", &scrutineer(&shape, options.seed, &reports)?);
+        for first in [false, true] {
+            let name = if first { "first sync" } else { "Scrutineer" };
+            print(name, &scrutineer(&shape, options.seed, &reports, first)?);
+        }
         print("ODK", &odk(&shape, options.seed, &reports)?);
     }
     Ok(())
@@ -69,7 +72,8 @@ fn print(name: &str, cost: &Cost) {
     );
 }
 
-fn scrutineer(shape: &Shape, seed: u64, reports: &[Said]) -> Result<Cost, Error> {
+/// `first`: the phone has not synchronised before, so stations and categories come too.
+fn scrutineer(shape: &Shape, seed: u64, reports: &[Said], first: bool) -> Result<Cost, Error> {
     let mut site = Site::new(Kind::Sqlite);
     let mission = site.small_mission("Road");
     let server: SocketAddr = site.origin().trim_start_matches("http://").parse()?;
@@ -79,6 +83,9 @@ fn scrutineer(shape: &Shape, seed: u64, reports: &[Said]) -> Result<Cost, Error>
     // The phone was enrolled on a good line.
     let observer = Observer::new();
     observer.enrol(&site.invite(mission, "D-1"));
+    if !first {
+        let _ = observer.sync();
+    }
     for said in reports {
         let _ = observer.file(&[
             "--category",
