@@ -12,6 +12,9 @@ cargo fmt --all --check
 step "lints (cargo clippy, warnings are errors)"
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 
+step "the console (svelte-check, warnings are errors)"
+npm run --silent --prefix server/web check
+
 step "dependencies: licences, bans, sources (cargo deny)"
 if ! cargo deny --version >/dev/null 2>&1 && [ -n "${CI:-}" ]; then
   echo "installing cargo-deny, which takes some minutes"

@@ -10,6 +10,7 @@ what=${1:?build, bench or test}
 log=target/setup.log
 venv=target/venv
 requirements=tests/python/requirements.txt
+web=server/web
 node=tests/node
 mkdir -p target
 
@@ -26,6 +27,8 @@ have_postgres_server() {
   done
   have initdb && have postgres
 }
+
+have_chromium() { have chromium || have chromium-browser || have google-chrome; }
 
 packages=() missing=()
 need() { # need PACKAGE DESCRIPTION COMMAND…: the package is wanted if the command fails
@@ -85,17 +88,34 @@ install_python() {
   cp "$requirements" "$venv/requirements.txt"
 }
 
-install_node() {
+install_node() { # install_node FOLDER: the packages that its lock file names
   # The copy of the lock file is written last, so half an installation is never taken for one.
-  if cmp -s "$node/package-lock.json" "$node/node_modules/.installed"; then
+  if cmp -s "$1/package-lock.json" "$1/node_modules/.installed"; then
     return
   fi
-  say "installing the Node packages of $node/package.json in $node/node_modules"
-  if ! npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund >"$log" 2>&1; then
+  say "installing the Node packages of $1/package.json in $1/node_modules"
+  if ! npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund >"$log" 2>&1; then
     tail -n 5 "$log" >&2
     die "could not install the Node packages (the rest of npm's words: $log)"
   fi
-  cp "$node/package-lock.json" "$node/node_modules/.installed"
+  cp "$1/package-lock.json" "$1/node_modules/.installed"
+}
+
+build_console() { # the pages that the server holds in its program
+  local built=$web/node_modules/.built
+  local api=server/src/api/snapshots/scrutineer__api__openapi__tests__openapi.snap
+  if [ -f "$web/dist/index.html" ] && [ -f "$built" ] && [ -z "$(
+    find "$web" "$api" -name node_modules -prune -o -name dist -prune -o -name schema.d.ts -o \
+      -type f -newer "$built" -print -quit
+  )" ]; then
+    return
+  fi
+  say "building the console in $web/dist"
+  if ! npm run --silent --prefix "$web" build >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    die "could not build the console (the rest of the build's words: $log)"
+  fi
+  touch "$built"
 }
 
 have cargo || die "please install Rust with rustup, https://rustup.rs"
@@ -117,8 +137,11 @@ if [ "$what" = test ]; then
   need dbus "D-Bus (dbus-run-session)" have dbus-run-session
   need python3 "Python 3" have python3
   need python3-venv "Python's venv" python3 -c 'import venv, ensurepip' 2>/dev/null
-  need nodejs "Node" have node
-  need npm "npm" have npm
+  need chromium "Chromium" have_chromium
 fi
+need nodejs "Node" have node
+need npm "npm" have npm
 [ ${#packages[@]} = 0 ] || install_packages
-[ "$what" != test ] || { install_python; install_node; }
+install_node "$web"
+build_console
+[ "$what" != test ] || { install_python; install_node "$node"; }

@@ -45,6 +45,10 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     /// Seconds that an access token is valid.
     pub token_seconds: i64,
+    /// Minutes after which a session at the console ends that nobody uses.
+    pub session_minutes: i64,
+    /// Hours after which it ends in any case.
+    pub session_hours: i64,
     /// Hours that an enrolment code is valid.
     pub enrolment_hours: i64,
     /// Sign-in attempts a minute for one account.
@@ -101,6 +105,8 @@ impl Default for Config {
             tls_key: None,
             trusted_proxies: Vec::new(),
             token_seconds: 900,
+            session_minutes: 30,
+            session_hours: 14,
             enrolment_hours: 72,
             login_attempts: 10,
             max_in_flight: 512,
@@ -196,6 +202,13 @@ impl Config {
         }
         if !(60..=3600).contains(&self.token_seconds) {
             return Err("token_seconds must lie between 60 and 3600".into());
+        }
+        if !(2..=24 * 60).contains(&self.session_minutes) || !(1..=72).contains(&self.session_hours)
+        {
+            return Err(
+                "session_minutes must lie between 2 and 1440, session_hours between 1 and 72"
+                    .into(),
+            );
         }
         if !(1..=24 * 90).contains(&self.enrolment_hours) {
             return Err("enrolment_hours must lie between 1 and 2160".into());

@@ -33,7 +33,7 @@ use crate::{
     app::App,
     clock::Host,
     config::Config,
-    domain::{evidence::Swept, missions},
+    domain::{evidence::Swept, missions, search},
     error::{Error, Result},
     store::presence::Presence,
 };
@@ -57,6 +57,10 @@ const CONNECTIONS: usize = 10_000;
 const CARE: Duration = Duration::from_secs(60);
 /// How often evidence is swept.
 const SWEEP: Duration = Duration::from_secs(3600);
+/// After a commit until its words are indexed, so that what comes in a burst goes together.
+const INDEX_PAUSE: Duration = Duration::from_millis(200);
+/// How long indexing waits at most.
+const INDEX_AGAIN: Duration = Duration::from_secs(1);
 
 /// The address that a request really comes from, behind trusted proxies too.
 #[derive(Clone, Copy, Debug)]
@@ -121,11 +125,13 @@ async fn listen(
 
     // Before the first connection: a signal must not find nobody.
     let mut stop = Stop::new()?;
-    let server = server(&app, listener, certificate.clone(), provider)?;
+    let api = Api::new(app.clone());
+    let server = server(&app, &api, listener, certificate.clone(), provider)?;
     let handle = server.handle();
     let mut running = actix_web::rt::spawn(server);
     let care = actix_web::rt::spawn(take_care(app.clone(), certificate));
     let sweeping = actix_web::rt::spawn(sweep(app.clone()));
+    let indexing = actix_web::rt::spawn(index(app.clone()));
     tracing::info!(address, database = ?app.store, "listening");
     announce(&address)?;
 
@@ -134,6 +140,7 @@ async fn listen(
             .and_then(|ended| ended.map_err(|error| Error::Io("the server".into(), error))),
         () = stop.wait() => {
             tracing::info!("stopping: finishing the requests in flight");
+            api.end_feeds();
             tokio::select! {
                 () = handle.stop(true) => {}
                 () = stop.wait() => {
@@ -146,6 +153,7 @@ async fn listen(
     };
     care.abort();
     sweeping.abort();
+    indexing.abort();
     // What was taken before the stop is written before the end.
     let (batcher, store) = (app.batcher.clone(), app.store.clone());
     let drained = web::block(move || {
@@ -164,6 +172,7 @@ async fn listen(
 
 fn server(
     app: &App,
+    api: &Api,
     listener: std::net::TcpListener,
     certificate: Option<Arc<Certificate>>,
     provider: Arc<CryptoProvider>,
@@ -173,7 +182,7 @@ fn server(
         workers => workers,
     };
     let peers = web::Data::new(Peers::of(&app.config));
-    let api = Api::new(app.clone());
+    let api = api.clone();
     let http = HttpServer::new(move || {
         Web::new()
             .app_data(peers.clone())
@@ -255,6 +264,32 @@ async fn sweep(app: App) {
         }
         if let Err(error) = app.bundles.sweep().await {
             tracing::error!(%error, "bundles were not looked through; tried again in an hour");
+        }
+    }
+}
+
+/// Keeps the index over reports' words behind the ledger. Between two steps others
+/// write for four times as long as the step took.
+async fn index(app: App) {
+    let mut commits = app.store.commits();
+    loop {
+        let (store, began) = (app.store.clone(), app.host.now());
+        let more = match web::block(move || search::step(&store)).await {
+            Ok(Ok(more)) => more,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the index over reports' words waits; searches read every text meanwhile");
+                false
+            }
+            // The server ends.
+            Err(_) => return,
+        };
+        if more {
+            let took = u64::try_from(app.host.now().0 - began.0).unwrap_or_default();
+            tokio::time::sleep(Duration::from_micros(4 * took).min(INDEX_AGAIN)).await;
+        } else {
+            tokio::time::sleep(INDEX_PAUSE).await;
+            // Another server may have written.
+            let _ = tokio::time::timeout(INDEX_AGAIN, commits.changed()).await;
         }
     }
 }

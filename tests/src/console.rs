@@ -76,6 +76,13 @@ impl Console {
         self.send("POST", path, Some(body))
     }
 
+    /// Puts.
+    #[track_caller]
+    #[must_use]
+    pub fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, Some(body))
+    }
+
     /// Every page of a list, one after the other.
     ///
     /// # Panics

@@ -42,6 +42,7 @@
 //! Tests run in parallel, share nothing, and wait for events, never for time.
 
 pub mod bench;
+pub mod browser;
 pub mod bundle;
 pub mod chance;
 pub mod console;
@@ -59,6 +60,7 @@ pub mod programs;
 pub mod reaper;
 pub mod road;
 pub mod s3;
+pub mod second_factor;
 pub mod sim;
 pub mod site;
 pub mod storm;

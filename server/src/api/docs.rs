@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     openapi,
-    routes::{ROUTES, Route},
+    routes::{Policy, ROUTES, Route},
 };
 
 pub(super) const ERRORS: &[Code] = &[];
@@ -125,8 +125,12 @@ fn render_operation(out: &mut String, route: &Route, operation: &Value) {
         inline(text(&operation["summary"])),
         prose(text(&operation["description"])),
     );
+    let nobody_in_particular = match route.policy {
+        Policy::Session => "whoever is signed in at the console",
+        _ => "anybody",
+    };
     let who = route.roles().map_or_else(
-        || "anybody".to_owned(),
+        || nobody_in_particular.to_owned(),
         |roles| {
             roles
                 .iter()

@@ -14,13 +14,16 @@ use futures_util::FutureExt as _;
 use protocol::{codes::Code, ids::UserId};
 
 use super::{
+    cookie,
     error::ApiError,
     routes::{Policy, Route},
+    work,
 };
 use crate::{
     app::App,
     auth::{self, Caller, Role, Subject},
     domain::acts::MissionRef,
+    store::sessions::SessionRow,
 };
 
 /// The text of the bearer token, if the request has one.
@@ -48,23 +51,31 @@ pub fn bearer(req: &HttpRequest) -> Result<Option<&str>, ApiError> {
     }
 }
 
-/// Who is asking, by a token that verified and a subject who still may act;
-/// `None` without a token.
+/// Who is asking, by a token that verified or a session, and a subject who still
+/// may act; `None` without either.
 ///
 /// # Errors
-/// `token_invalid`, `token_expired`, `token_revoked`, or the database's.
+/// `token_invalid`, `token_expired`, `token_revoked`, `session_ended`, `cross_site`,
+/// or the database's.
 pub async fn caller(app: &App, req: &HttpRequest) -> Result<Option<Caller>, ApiError> {
-    let Some(token) = bearer(req)?.map(str::to_owned) else {
+    if let Some(token) = bearer(req)?.map(str::to_owned) {
+        let now = app.host.now();
+        return work::read(app, move |app, conn| {
+            auth::authenticate(conn, &app.keys, now, &token)
+        })
+        .await
+        .map(Some);
+    }
+    let Some(token) = cookie::read(req) else {
         return Ok(None);
     };
-    let app = app.clone();
+    cookie::refuse_other_sites(req)?;
     let now = app.host.now();
-    let caller = web::block(move || {
-        app.store
-            .read(|conn| auth::authenticate(conn, &app.keys, now, &token))
+    work::read(app, move |_, conn| {
+        auth::authenticate_session(conn, now, &token)
     })
-    .await??;
-    Ok(Some(caller))
+    .await
+    .map(Some)
 }
 
 /// Runs the handler if the route's policy lets the caller in. A panic behind
@@ -97,6 +108,7 @@ async fn admit(policy: &Policy, http: &HttpRequest) -> Result<(), ApiError> {
         Policy::Public => return Ok(()),
         Policy::LocalOr(_) if is_local(http) => return Ok(()),
         Policy::LocalOr(roles) | Policy::Roles(roles) => *roles,
+        Policy::Session => &Role::ALL,
     };
     let app = http
         .app_data::<web::Data<App>>()
@@ -104,6 +116,14 @@ async fn admit(policy: &Policy, http: &HttpRequest) -> Result<(), ApiError> {
     let caller = caller(app, http)
         .await?
         .ok_or_else(|| ApiError::new(Code::TokenMissing, ""))?;
+    let own = matches!(policy, Policy::Session);
+    match &caller.session {
+        None if own => return Err(ApiError::new(Code::SessionEnded, "")),
+        Some(session) if !session.proven && !own => {
+            return Err(ApiError::new(Code::SecondFactorMissing, ""));
+        }
+        _ => {}
+    }
     if !caller.has_any(roles) {
         return Err(ApiError::new(Code::Forbidden, ""));
     }
@@ -168,6 +188,28 @@ impl FromRequest for Person {
                 }),
                 _ => Err(ApiError::new(Code::Forbidden, "")),
             }
+        })
+    }
+}
+
+/// Somebody at the console: a session, whatever it opens.
+#[derive(Clone, Debug)]
+pub(super) struct Desk {
+    /// The session.
+    pub(super) session: SessionRow,
+}
+
+impl FromRequest for Desk {
+    type Error = ApiError;
+    type Future = Ready<Self>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Caller::from_request(req, payload);
+        Box::pin(async move {
+            let session = caller.await?.session;
+            session
+                .map(|session| Self { session })
+                .ok_or_else(|| ApiError::new(Code::SessionEnded, ""))
         })
     }
 }

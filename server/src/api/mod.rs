@@ -2,13 +2,17 @@
 //! of its own; [`error`] is the only form in which an error leaves.
 
 mod accreditations;
+mod attention;
 mod body;
 mod bundles;
+mod console;
+mod cookie;
 mod devices;
 mod docs;
 mod enrolments;
 mod erasures;
 pub mod error;
+mod events;
 mod evidence;
 mod exchange;
 mod exports;
@@ -21,12 +25,17 @@ mod messages;
 mod metrics;
 mod missions;
 pub mod openapi;
+mod qr;
 mod quarantine;
 mod query;
 mod reference;
+mod registers;
 mod reports;
 pub mod routes;
+mod second_factor;
+mod session;
 mod shell;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -58,6 +67,7 @@ struct Shared {
     argon: Semaphore,
     exports: Arc<Semaphore>,
     admission: Admission,
+    feeds: Arc<events::Feeds>,
 }
 
 impl Api {
@@ -71,6 +81,7 @@ impl Api {
             argon: Semaphore::new(ARGON),
             exports: Arc::new(Semaphore::new(EXPORTS)),
             admission: Admission::new(app.config.max_in_flight),
+            feeds: Arc::default(),
             app,
         }))
     }
@@ -103,6 +114,15 @@ impl Api {
 
     fn exports(&self) -> Arc<Semaphore> {
         self.0.exports.clone()
+    }
+
+    /// Ends the lines to desks, which would hold up the server's end.
+    pub fn end_feeds(&self) {
+        self.0.feeds.end();
+    }
+
+    fn feeds(&self) -> &Arc<events::Feeds> {
+        &self.0.feeds
     }
 
     fn admission(&self) -> &Admission {

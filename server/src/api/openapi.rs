@@ -14,12 +14,13 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    accreditations, bundles, devices, docs, enrolments, erasures, evidence, exchange, exports,
-    health, jwks, login, me, messages, metrics, missions, quarantine, reference, reports,
+    accreditations, attention, bundles, console, devices, docs, enrolments, erasures, events,
+    evidence, exchange, exports, health, jwks, login, me, messages, metrics, missions, quarantine,
+    reference, registers, reports,
     routes::{Policy, ROUTES, Route},
-    token,
+    second_factor, session, token,
 };
-use crate::domain::{flags, reports::PARAMETERS};
+use crate::domain::{attention::Attention, flags, reports::PARAMETERS};
 
 pub(super) const ERRORS: &[Code] = &[];
 
@@ -32,12 +33,19 @@ pub(super) const ERRORS: &[Code] = &[];
     ),
     paths(
         exchange::exchange, enrolments::redeem::redeem_enrolment,
+        session::begin::begin_session, session::show::show_session, session::end::end_session,
+        session::renew::renew_session, second_factor::offer::offer_second_factor,
+        second_factor::confirm::confirm_second_factor,
         login::login, token::token, jwks::jwks, me::me,
         reports::list::list_reports, reports::show::show_report, reports::decide::decide_report,
-        exports::export_reports,
+        reports::assign::assign_report, reports::prioritise::prioritise_report, reports::note::note_report,
+        attention::put_attention, events::watch_events, exports::export_reports,
+        console::console_page, console::console_icon, console::console_asset,
         evidence::options::describe_uploads, evidence::head::probe_evidence,
         evidence::patch::send_evidence, evidence::get::read_evidence,
         reference::read_reference,
+        registers::categories::list_categories, registers::stations::list_stations,
+        registers::colleagues::list_colleagues,
         messages::send::send_message, messages::list::list_messages,
         bundles::ask::ask_bundle, bundles::send::send_bundle, bundles::list::list_bundles,
         quarantine::list::list_quarantine, quarantine::admit::admit_entry,
@@ -47,7 +55,7 @@ pub(super) const ERRORS: &[Code] = &[];
         missions::list_missions, health::healthz, health::readyz, metrics::metrics_text,
         openapi_json, docs::docs_page, docs::enrol_page,
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, Attention)),
     tags(
         (name = "sign-in", description = "Getting a token"),
         (name = "reports", description = "Reading reports, deciding on them, taking them away"),
@@ -92,6 +100,12 @@ fn build() -> Value {
             "scheme": "bearer",
             "bearerFormat": "JWT",
             "description": "From POST /v1/login (people) or POST /v1/token (phones).",
+        },
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "__Host-scrutineer",
+            "description": "From POST /v1/session, for pages of this server's own.",
         }
     });
     for route in ROUTES {
@@ -111,11 +125,15 @@ fn complete(route: &Route, operation: &mut Map<String, Value>) {
         Policy::Public if route.path == "/v1/exchange" => {}
         Policy::Public => drop(operation.insert("security".into(), json!([]))),
         Policy::Roles(roles) => {
-            operation.insert("security".into(), json!([{"bearer": []}]));
+            operation.insert("security".into(), json!([{"bearer": []}, {"session": []}]));
             operation.insert("x-roles".into(), json!(roles));
         }
+        Policy::Session => drop(operation.insert("security".into(), json!([{"session": []}]))),
         Policy::LocalOr(roles) => {
-            operation.insert("security".into(), json!([{}, {"bearer": []}]));
+            operation.insert(
+                "security".into(),
+                json!([{}, {"bearer": []}, {"session": []}]),
+            );
             operation.insert("x-roles".into(), json!(roles));
         }
     }

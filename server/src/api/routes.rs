@@ -11,9 +11,9 @@ use actix_web::{
 use protocol::codes::Code;
 
 use super::{
-    accreditations, bundles, devices, docs, enrolments, erasures, evidence, exchange, exports,
-    guard as gate, health, jwks, login, me, messages, metrics, missions, openapi, quarantine,
-    reference, reports, token,
+    accreditations, attention, bundles, console, devices, docs, enrolments, erasures, events,
+    evidence, exchange, exports, guard as gate, health, jwks, login, me, messages, metrics,
+    missions, openapi, quarantine, reference, registers, reports, second_factor, session, token,
 };
 use crate::auth::Role::{self, Analyst, Auditor, Coordinator, Lead, Observer, Operator};
 
@@ -27,6 +27,8 @@ pub enum Policy {
     Roles(&'static [Role]),
     /// Somebody on the same machine, or these roles.
     LocalOr(&'static [Role]),
+    /// Whoever is signed in at the console, with a second factor or yet without.
+    Session,
 }
 
 /// One method of one address.
@@ -57,6 +59,7 @@ const LEADS: Policy = Policy::Roles(&[Lead]);
 const LEADS_AND_AUDITORS: Policy = Policy::Roles(&[Lead, Auditor]);
 const OPERATORS: Policy = Policy::Roles(&[Operator]);
 const MACHINE: Policy = Policy::LocalOr(&[Operator]);
+const DESK: Policy = Policy::Session;
 
 const EXCHANGE_ERRORS: &[Code] = &[
     Code::MalformedJson,
@@ -89,11 +92,22 @@ pub static ROUTES: &[Route] = routes! {
     POST "/v1/login" ANYONE login::ERRORS => login::login;
     POST "/v1/token" ANYONE token::ERRORS => token::token;
     GET "/.well-known/jwks.json" ANYONE jwks::ERRORS => jwks::jwks;
+    POST "/v1/session" ANYONE session::begin::ERRORS => session::begin::begin_session;
+    GET "/v1/session" DESK session::show::ERRORS => session::show::show_session;
+    DELETE "/v1/session" DESK session::end::ERRORS => session::end::end_session;
+    POST "/v1/session/renewal" DESK session::renew::ERRORS => session::renew::renew_session;
+    POST "/v1/second-factor" DESK second_factor::offer::ERRORS => second_factor::offer::offer_second_factor;
+    POST "/v1/second-factor/confirmation" DESK second_factor::confirm::ERRORS => second_factor::confirm::confirm_second_factor;
     GET "/v1/me" SIGNED_IN me::ERRORS => me::me;
     // reports
     GET "/v1/reports" READERS reports::list::ERRORS => reports::list::list_reports;
     GET "/v1/reports/{id}" READERS reports::show::ERRORS => reports::show::show_report;
     POST "/v1/reports/{id}/decisions" REVIEWERS reports::decide::ERRORS => reports::decide::decide_report;
+    POST "/v1/reports/{id}/assignment" REVIEWERS reports::assign::ERRORS => reports::assign::assign_report;
+    POST "/v1/reports/{id}/priority" REVIEWERS reports::prioritise::ERRORS => reports::prioritise::prioritise_report;
+    POST "/v1/reports/{id}/notes" REVIEWERS reports::note::ERRORS => reports::note::note_report;
+    PUT "/v1/attention" READERS attention::ERRORS => attention::put_attention;
+    GET "/v1/events" READERS events::ERRORS => events::watch_events;
     GET "/v1/exports/{format}" EXPORTERS exports::ERRORS => exports::export_reports;
     // files; HEAD stands before GET, which would answer it too
     OPTIONS "/v1/evidence/{sha256}" ANYONE evidence::options::ERRORS => evidence::options::describe_uploads;
@@ -102,6 +116,10 @@ pub static ROUTES: &[Route] = routes! {
     GET "/v1/evidence/{sha256}" READERS_AND_WITNESSES evidence::get::ERRORS => evidence::get::read_evidence;
     // what phones need to know offline
     GET "/v1/reference/{register}/{sha256}" READERS_AND_WITNESSES reference::ERRORS => reference::read_reference;
+    // what desks put codes into words with
+    GET "/v1/categories" READERS registers::categories::ERRORS => registers::categories::list_categories;
+    GET "/v1/stations" READERS registers::stations::ERRORS => registers::stations::list_stations;
+    GET "/v1/colleagues" READERS registers::colleagues::ERRORS => registers::colleagues::list_colleagues;
     // what observers are told
     POST "/v1/messages" REVIEWERS messages::send::ERRORS => messages::send::send_message;
     GET "/v1/messages" OVERSEERS messages::list::ERRORS => messages::list::list_messages;
@@ -131,6 +149,10 @@ pub static ROUTES: &[Route] = routes! {
     GET "/openapi.json" ANYONE openapi::ERRORS => openapi::openapi_json;
     GET "/docs" ANYONE docs::ERRORS => docs::docs_page;
     GET "/enrol" ANYONE docs::ERRORS => docs::enrol_page;
+    // for people
+    GET "/" ANYONE console::ERRORS => console::console_page;
+    GET "/icon.svg" ANYONE console::ERRORS => console::console_icon;
+    GET "/assets/{file}" ANYONE console::ERRORS => console::console_asset;
 };
 
 impl Route {
@@ -144,6 +166,9 @@ impl Route {
                 Code::TokenInvalid,
                 Code::TokenExpired,
                 Code::TokenRevoked,
+                Code::SessionEnded,
+                Code::SecondFactorMissing,
+                Code::CrossSite,
                 Code::Forbidden,
                 Code::DatabaseUnavailable,
             ]);
@@ -187,7 +212,7 @@ impl Route {
     #[must_use]
     pub fn roles(&self) -> Option<&'static [Role]> {
         match self.policy {
-            Policy::Public => None,
+            Policy::Public | Policy::Session => None,
             Policy::Roles(roles) | Policy::LocalOr(roles) => Some(roles),
         }
     }
@@ -245,6 +270,7 @@ mod tests {
             let open = match route.policy {
                 Policy::Public => "✓",
                 Policy::LocalOr(_) => "on the same machine",
+                Policy::Session => "with a session",
                 Policy::Roles(_) => "",
             };
             table += &format!("| `{} {}` | {open}", route.method, route.path);
@@ -279,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_acts_on_a_mission_has_a_policy() {
-        const OPEN: [&str; 11] = [
+        const OPEN: [&str; 14] = [
             "/v1/exchange",
             "/v1/enrolments",
             "/v1/login",
@@ -291,14 +317,19 @@ mod tests {
             "/docs",
             "/enrol",
             "/metrics",
+            "/",
+            "/icon.svg",
+            "/assets/{file}",
         ];
         for route in ROUTES {
             // OPTIONS says what is spoken, and nothing of any file.
             // A bundle is sealed, and what is in it is signed.
             let bundle = route.path.starts_with("/v1/bundles") && route.method != Method::GET;
-            let open = OPEN.contains(&route.path) || route.method == Method::OPTIONS || bundle;
+            let sign_in = route.path == "/v1/session" && route.method == Method::POST;
+            let open =
+                OPEN.contains(&route.path) || route.method == Method::OPTIONS || bundle || sign_in;
             assert_eq!(
-                !matches!(route.policy, Policy::Roles(_)),
+                !matches!(route.policy, Policy::Roles(_) | Policy::Session),
                 open,
                 "{} {}",
                 route.method,

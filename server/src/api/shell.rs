@@ -11,7 +11,7 @@ use actix_web::{
 };
 use protocol::{codes::Code, exchange::Lane};
 
-use super::{Api, error::ApiError, metrics};
+use super::{Api, cookie, error::ApiError, metrics};
 use crate::domain::admission::Later;
 
 /// Answered however busy the server is.
@@ -113,8 +113,37 @@ fn lane(req: &ServiceRequest) -> Lane {
     if req.path().starts_with("/v1/reference/") {
         return Lane::News;
     }
+    // Desks are few, and all others wait for what they decide.
+    if cookie::read(req.request()).is_some() {
+        return Lane::Critical;
+    }
     req.headers()
         .get(Lane::HEADER)
         .and_then(|name| Lane::from_name(name.to_str().ok()?))
         .unwrap_or(Lane::Text)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn the_head_tells_the_lane() {
+        let session = ("cookie", "__Host-scrutineer=abc");
+        for (path, header, expected) in [
+            ("/v1/exchange", ("accept", "*/*"), Lane::Text),
+            ("/v1/exchange", (Lane::HEADER, "critical"), Lane::Critical),
+            ("/v1/exchange", (Lane::HEADER, "news"), Lane::News),
+            ("/v1/exchange", (Lane::HEADER, "first"), Lane::Text),
+            ("/v1/evidence/x", (Lane::HEADER, "critical"), Lane::Files),
+            ("/v1/reference/stations/x", ("accept", "*/*"), Lane::News),
+            ("/v1/reports", session, Lane::Critical),
+            ("/v1/evidence/x", session, Lane::Files),
+        ] {
+            let req = TestRequest::with_uri(path).insert_header(header);
+            assert_eq!(lane(&req.to_srv_request()), expected, "{path} {header:?}");
+        }
+    }
 }

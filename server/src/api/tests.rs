@@ -183,6 +183,9 @@ macro_rules! serve {
     }};
 }
 
+// After the macro that it uses.
+mod sessions;
+
 async fn send(
     service: &impl AsyncFn(TestRequest) -> ServiceResponse<BoxBody>,
     method: Method,

@@ -21,10 +21,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Micros,
-    domain::acts::MissionRef,
+    domain::{acts::MissionRef, sessions},
     error::{Error, Result},
     keys::Keys,
-    store::{Conn, devices, missions, projections, users},
+    store::{
+        Conn, devices, missions, projections,
+        sessions::{self as store_sessions, SessionRow},
+        users,
+    },
 };
 
 /// What somebody may do.
@@ -120,6 +124,8 @@ pub struct Caller {
     pub roles: Vec<Role>,
     /// The one mission that the token opens. Operators have none.
     pub scope: Option<MissionRef>,
+    /// The session, if a browser holds one; a token has none.
+    pub session: Option<SessionRow>,
 }
 
 impl Caller {
@@ -128,6 +134,34 @@ impl Caller {
     pub fn has_any(&self, roles: &[Role]) -> bool {
         self.roles.iter().any(|role| roles.contains(role))
     }
+}
+
+/// Turns a session's token into a caller, who may act as long as account and roles
+/// are there.
+///
+/// # Errors
+/// `session_ended`, or the database's.
+pub fn authenticate_session(conn: &mut Conn, now: Micros, token: &str) -> Result<Caller> {
+    let ended = || Error::refused(Code::SessionEnded, "");
+    let row = store_sessions::find(conn, &sessions::hash(token), now)?.ok_or_else(ended)?;
+    let user = row.user()?;
+    let roles = users::active_roles(conn, user, row.mission)?.ok_or_else(ended)?;
+    if roles.is_empty() {
+        return Err(ended());
+    }
+    let scope = missions::list(conn)?
+        .into_iter()
+        .map(|mission| mission.reference)
+        .find(|mission| mission.no == row.mission);
+    if scope.is_none() && row.mission != users::SERVER {
+        return Err(ended());
+    }
+    Ok(Caller {
+        subject: Subject::User(user),
+        roles,
+        scope,
+        session: Some(row),
+    })
 }
 
 /// Turns a bearer token into a caller: verifies it, then reads from the
@@ -154,6 +188,7 @@ pub fn authenticate(conn: &mut Conn, keys: &Keys, now: Micros, bearer: &str) -> 
                 subject: Subject::User(user),
                 roles: claims.roles,
                 scope,
+                session: None,
             })
         }
         _ => {
@@ -170,6 +205,7 @@ pub fn authenticate(conn: &mut Conn, keys: &Keys, now: Micros, bearer: &str) -> 
                 },
                 roles: vec![Role::Observer],
                 scope,
+                session: None,
             })
         }
     }

@@ -325,6 +325,13 @@ pub(super) enum User {
         #[arg(long, required = true)]
         password_stdin: bool,
     },
+    /// Take the second factor of somebody away who has lost it; at the next sign-in they set
+    /// up another
+    ResetSecondFactor {
+        /// Whose
+        #[arg(long)]
+        email: String,
+    },
     /// Disable an account; its tokens die at once
     Disable {
         /// Whose
@@ -363,6 +370,9 @@ pub(super) struct Which {
     /// Pseudonym of the observer
     #[arg(long)]
     observer: Vec<String>,
+    /// Looked after by this account, by id; or `none`
+    #[arg(long)]
+    assignee: Vec<String>,
     /// Received at this time or later (RFC 3339)
     #[arg(long, value_name = "TIME")]
     received_from: Option<String>,
@@ -414,6 +424,7 @@ impl Which {
             ("station", &self.station),
             ("constituency", &self.constituency),
             ("observer", &self.observer),
+            ("assignee", &self.assignee),
             ("flag", &self.flag),
         ] {
             values.iter().try_for_each(|value| set(name, value))?;

@@ -20,7 +20,7 @@ use crate::{
     clock::Micros,
     domain::{
         accounts::{self, Account},
-        acts, enrolment as enrolments,
+        acts, enrolment as enrolments, second_factor,
     },
     error::{Error, Result},
     store::{devices, presence::Presence},
@@ -139,6 +139,17 @@ pub(super) fn user(desk: &Desk, command: User, out: Out) -> Result<()> {
             out.answer(
                 &json!({"email": email}),
                 &format!("{email} has another password"),
+            )
+        }
+        User::ResetSecondFactor { email } => {
+            let user = desk.store.write(|conn| {
+                let user = accounts::get(conn, &email)?.id;
+                second_factor::reset(conn, user)?;
+                Ok(user)
+            })?;
+            out.answer(
+                &json!({"user": user}),
+                &format!("{email} sets up another second factor at the next sign-in"),
             )
         }
         User::Disable { email } => {

@@ -14,7 +14,7 @@ use crate::{
     store::{
         Conn,
         missions::{self, Mission},
-        users,
+        sessions, users,
     },
 };
 
@@ -132,7 +132,7 @@ pub fn remove_role(
     users::remove_role(conn, user, no, role)
 }
 
-/// Sets another password.
+/// Sets another password; who signed in with the old one has to sign in again.
 ///
 /// # Errors
 /// `user_unknown`, `weak_secret`, or the database's.
@@ -140,10 +140,11 @@ pub fn set_password(conn: &mut Conn, host: &Host, email: &str, secret: &str) -> 
     let account = get(conn, email)?;
     password::check_strength(secret, &account.email)?;
     users::set_password(conn, account.id, &password::hash(host, secret)?)?;
+    sessions::end_all(conn, account.id, None)?;
     Ok(())
 }
 
-/// Disables an account; its tokens die at once. Nothing it did is touched.
+/// Disables an account; its tokens and sessions die at once. Nothing it did is touched.
 ///
 /// # Errors
 /// `user_unknown`, `already_done`, or the database's.
@@ -156,6 +157,7 @@ pub fn disable(conn: &mut Conn, host: &Host, email: &str) -> Result<UserId> {
         ));
     }
     users::set_disabled(conn, account.id, Some(host.now()))?;
+    sessions::end_all(conn, account.id, None)?;
     Ok(account.id)
 }
 

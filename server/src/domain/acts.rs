@@ -319,7 +319,7 @@ pub fn erase(
     Ok(act.append(conn, office, mission, approved_by)?.0)
 }
 
-fn report_row(conn: &mut Conn, mission: MissionRef, report: Uuid) -> Result<ReportRow> {
+pub(super) fn report_row(conn: &mut Conn, mission: MissionRef, report: Uuid) -> Result<ReportRow> {
     bulk::reports_by_id(conn, mission.no, &[report.as_bytes().to_vec()])?
         .pop()
         .ok_or_else(|| Error::refused(Code::ReportUnknown, "no such report"))
@@ -357,7 +357,7 @@ fn words(name: &str, text: Option<String>) -> Result<Option<String>> {
     Ok(text)
 }
 
-fn needed(name: &str, text: &str) -> Result<String> {
+pub(super) fn needed(name: &str, text: &str) -> Result<String> {
     words(name, Some(text.to_owned()))?
         .ok_or_else(|| Error::refused(Code::ReasonNeeded, format!("give the {name}")))
 }

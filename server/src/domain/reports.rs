@@ -25,6 +25,7 @@ use crate::{
         ledger::{self, EntryRow},
         projections::ReportRow,
         reports_query::{self, Observer, Signer},
+        triage::{self, TriageRow},
     },
 };
 
@@ -51,6 +52,10 @@ pub const PARAMETERS: &[(&str, &str)] = &[
     ("constituency", "Any of these constituency codes."),
     ("observer", "Any of these observers, by pseudonym."),
     (
+        "assignee",
+        "Looked after by any of these accounts, by id; or `none`.",
+    ),
+    (
         "received_from",
         "Received by the server at this time or later (RFC 3339).",
     ),
@@ -68,7 +73,7 @@ pub const PARAMETERS: &[(&str, &str)] = &[
     ),
     (
         "text",
-        "The report's text contains this; case and the kinds of the letter i do not matter.",
+        "The report's text contains this; case, and letters that writers of one word write differently, do not matter.",
     ),
     ("flag", "Any of these flags."),
     (
@@ -116,6 +121,8 @@ pub struct Filter {
     pub constituency: Vec<String>,
     /// Pseudonyms.
     pub observer: Vec<String>,
+    /// Accounts that look after it; `None` is "nobody".
+    pub assignee: Vec<Option<Uuid>>,
     /// Received at or after.
     #[serde(serialize_with = "micros")]
     pub received_from: Option<Micros>,
@@ -159,6 +166,10 @@ impl Filter {
             "station" => extend(name, &mut self.station, value, code)?,
             "constituency" => extend(name, &mut self.constituency, value, code)?,
             "observer" => extend(name, &mut self.observer, value, code)?,
+            "assignee" => extend(name, &mut self.assignee, value, |id| match id {
+                "none" => Some(None),
+                _ => id.parse().ok().map(Some),
+            })?,
             "flag" => {
                 let mut bits = Vec::new();
                 extend(name, &mut bits, value, flags::from_name)?;
@@ -306,6 +317,12 @@ pub struct Report {
     pub observer: String,
     /// The observer's institution.
     pub institution: Option<String>,
+    /// The account that looks after it.
+    pub assignee: Option<Uuid>,
+    /// How soon it is to be looked at: `low`, `normal`, `high` or `urgent`.
+    pub priority: String,
+    /// How many notes colleagues have written.
+    pub notes: i32,
 }
 
 /// One entry about a report.
@@ -349,6 +366,18 @@ pub fn list(
     limit: i64,
 ) -> Result<Vec<Report>> {
     let rows = reports_query::page(conn, mission.no, filter, before, limit)?;
+    described(conn, mission, rows)
+}
+
+/// Rows as readers see them.
+///
+/// # Errors
+/// The database's.
+pub fn described(
+    conn: &mut Conn,
+    mission: MissionRef,
+    rows: Vec<ReportRow>,
+) -> Result<Vec<Report>> {
     let mut ids: Vec<Vec<u8>> = rows.iter().map(|row| row.accreditation.clone()).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -356,8 +385,16 @@ pub fn list(
         .into_iter()
         .map(|observer| (observer.accreditation.clone(), observer))
         .collect();
+    let reports: Vec<Vec<u8>> = rows.iter().map(|row| row.id.clone()).collect();
+    let mut touched: HashMap<Vec<u8>, TriageRow> = triage::of_reports(conn, mission.no, &reports)?
+        .into_iter()
+        .map(|row| (row.report.clone(), row))
+        .collect();
     rows.into_iter()
-        .map(|row| Report::new(observers.get(&row.accreditation), row))
+        .map(|row| {
+            let touched = touched.remove(&row.id);
+            Report::new(observers.get(&row.accreditation), touched.as_ref(), row)
+        })
         .collect()
 }
 
@@ -379,9 +416,11 @@ pub fn show(
     };
     let observer =
         reports_query::observers(conn, mission.no, std::slice::from_ref(&row.accreditation))?.pop();
+    let touched = triage::find(conn, mission.no, &bytes)?;
     let entries = ledger::of_subject(conn, mission.no, &bytes)?;
     let history = describe(conn, keys, mission, entries)?;
-    Ok(Some((Report::new(observer.as_ref(), row)?, history)))
+    let report = Report::new(observer.as_ref(), touched.as_ref(), row)?;
+    Ok(Some((report, history)))
 }
 
 /// Entries as readers see them.
@@ -411,7 +450,11 @@ pub fn describe(
 }
 
 impl Report {
-    fn new(observer: Option<&Observer>, row: ReportRow) -> Result<Self> {
+    fn new(
+        observer: Option<&Observer>,
+        touched: Option<&TriageRow>,
+        row: ReportRow,
+    ) -> Result<Self> {
         let time = |micros: i64| Micros(micros).rfc3339();
         Ok(Self {
             id: devices::read_id(&row.id)?,
@@ -442,6 +485,11 @@ impl Report {
             institution: observer
                 .map(|o| o.institution.clone())
                 .filter(|name| !name.is_empty()),
+            assignee: touched.and_then(super::triage::assignee).map(|user| user.0),
+            priority: touched
+                .and_then(|row| row.priority.clone())
+                .unwrap_or_else(|| "normal".into()),
+            notes: touched.map_or(0, |row| row.notes),
         })
     }
 }

@@ -2,9 +2,13 @@
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// Folds a text for searching: compatibility-composed (NFKC), lower case, and
-/// all four of `I`, `İ`, `ı`, `i` alike, because Azerbaijani and English tell
-/// them apart differently and observers write both.
+/// Folds a text for searching: compatibility-composed (NFKC), lower case, and what
+/// writers of one word write differently made alike:
+///
+/// - all four of `I`, `İ`, `ı`, `i`: Azerbaijani and English tell them apart differently;
+/// - `ё` as `е`, as Russian is mostly written;
+/// - Arabic without vowel marks and stretching, its forms of alef, yeh and teh marbuta as
+///   one (the rules of Lucene's `ArabicNormalizer`).
 ///
 /// U+0000 becomes U+FFFD: PostgreSQL's text cannot hold it.
 #[must_use]
@@ -14,6 +18,12 @@ pub fn fold(text: &str) -> String {
     for char in composed.chars() {
         match char {
             'I' | 'İ' | 'ı' => out.push('i'),
+            'ё' | 'Ё' => out.push('е'),
+            'آ' | 'أ' | 'إ' => out.push('ا'),
+            'ى' => out.push('ي'),
+            'ة' => out.push('ه'),
+            // tatweel; fathatan to sukun
+            '\u{640}' | '\u{64b}'..='\u{652}' => {}
             '\0' => out.push('\u{fffd}'),
             _ => out.extend(char.to_lowercase()),
         }
@@ -57,6 +67,20 @@ mod tests {
         assert_eq!(fold("ﬁlm ２"), "film 2");
         assert_eq!(fold("НАБЛЮДАТЕЛЬ"), "наблюдатель");
         assert_eq!(fold("a\0b"), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn spellings_of_one_word_are_one() {
+        for (one, other) in [
+            ("Ёлка", "елка"),
+            ("مُرَاقِب", "مراقب"),
+            ("إنتخابات", "انتخابات"),
+            ("الأصـــوات", "الاصوات"),
+            ("لجنة", "لجنه"),
+            ("على", "علي"),
+        ] {
+            assert_eq!(fold(one), fold(other), "{one}");
+        }
     }
 
     #[test]

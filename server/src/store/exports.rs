@@ -25,7 +25,7 @@ pub fn reports(
     after: i64,
     limit: i64,
 ) -> Result<Vec<ReportRow>> {
-    Ok(filtered(mission, filter)
+    Ok(filtered(conn, mission, filter)?
         .filter(reports::first_number.gt(after))
         .order(reports::first_number.asc())
         .limit(limit)

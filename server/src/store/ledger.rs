@@ -97,6 +97,38 @@ pub fn head(conn: &mut Conn, mission: i32) -> Result<Head> {
         .first(conn)?)
 }
 
+/// What an entry is about.
+#[derive(Clone, Debug, Queryable)]
+pub struct Outline {
+    /// Its number.
+    pub number: i64,
+    /// Its kind.
+    pub kind: String,
+    /// What it is about.
+    pub subject: Option<Vec<u8>>,
+    /// Why it was set aside.
+    pub quarantine: Option<String>,
+}
+
+/// What entries behind a number are about, at most `limit` of them.
+///
+/// # Errors
+/// The database's.
+pub fn outlines(conn: &mut Conn, mission: i32, number: i64, limit: i64) -> Result<Vec<Outline>> {
+    Ok(entries::table
+        .filter(entries::mission.eq(mission))
+        .filter(entries::number.gt(number))
+        .order(entries::number)
+        .limit(limit)
+        .select((
+            entries::number,
+            entries::kind,
+            entries::subject,
+            entries::quarantine,
+        ))
+        .load(conn)?)
+}
+
 /// Writes the head that [`lock_head`] locked.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //! [`Store::write`] is one transaction; there is no other way to a connection.
 
 pub mod archive;
+pub mod attention;
 pub mod bulk;
 pub mod bundles;
 mod checkpoint;
@@ -37,6 +38,10 @@ pub mod reports_query;
     reason = "diesel writes these; the migrations say what they mean"
 )]
 pub mod schema;
+pub mod search;
+pub mod second_factors;
+pub mod sessions;
+pub mod triage;
 pub mod users;
 
 use std::{
@@ -45,6 +50,7 @@ use std::{
 };
 
 pub use conn::{Conn, DatabaseUrl, savepoint};
+use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 
@@ -58,6 +64,8 @@ pub struct Store {
     writer: Option<Arc<Mutex<()>>>,
     /// Of a server on SQLite.
     checkpoints: Option<Arc<checkpoint::Checkpointer>>,
+    /// Counts the commits of this process.
+    commits: Arc<watch::Sender<u64>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -83,6 +91,7 @@ impl Store {
             pool,
             writer,
             checkpoints: None,
+            commits: Arc::new(watch::Sender::new(0)),
         })
     }
 
@@ -129,7 +138,14 @@ impl Store {
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.committed();
         }
+        self.commits.send_modify(|count| *count += 1);
         Ok(done)
+    }
+
+    /// Tells of every commit of this process.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
     }
 
     fn turn(&self) -> Option<MutexGuard<'_, ()>> {

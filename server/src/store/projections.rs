@@ -9,7 +9,7 @@ use super::{
     ledger::{CHUNK, ensure_one},
     schema::{
         categories, check_ins, devices, evidence, inbox, missions, registers, reports,
-        revoked_accreditations, stations,
+        revoked_accreditations, stations, triage,
     },
 };
 use crate::error::Result;
@@ -346,6 +346,8 @@ pub fn clear(conn: &mut Conn, mission: i32) -> Result<()> {
     )
     .execute(conn)?;
     diesel::delete(inbox::table.filter(inbox::mission.eq(mission))).execute(conn)?;
+    diesel::delete(triage::table.filter(triage::mission.eq(mission))).execute(conn)?;
+    super::search::clear(conn, mission)?;
     diesel::delete(evidence::table.filter(evidence::mission.eq(mission))).execute(conn)?;
     Ok(())
 }
@@ -387,6 +389,12 @@ pub fn dump(conn: &mut Conn, mission: i32) -> Result<Vec<String>> {
         .load::<(i32, Vec<u8>, i64, Option<i64>)>(conn)?
         .iter()
         .map(|r| format!("inbox {r:?}"))
+        .collect());
+    add(triage::table
+        .order(triage::report)
+        .load::<super::triage::TriageRow>(conn)?
+        .iter()
+        .map(|row| format!("{row:?}"))
         .collect());
     add(evidence::table
         .order((evidence::number, evidence::preview))

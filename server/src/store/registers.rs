@@ -109,6 +109,18 @@ pub fn stations(conn: &mut Conn, mission: i32) -> Result<HashMap<String, Station
         .collect())
 }
 
+/// One station.
+///
+/// # Errors
+/// The database's.
+pub fn station(conn: &mut Conn, mission: i32, code: &str) -> Result<Option<Station>> {
+    Ok(stations::table
+        .find((mission, code))
+        .select(Station::as_select())
+        .first(conn)
+        .optional()?)
+}
+
 /// The codes of the mission's stations.
 ///
 /// # Errors

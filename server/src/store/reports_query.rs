@@ -10,7 +10,8 @@ use protocol::entry::Severity;
 use super::{
     Conn,
     projections::ReportRow,
-    schema::{accreditations, devices, evidence, reports},
+    schema::{accreditations, devices, evidence, reports, triage},
+    search,
 };
 use crate::{
     domain::{reports::Filter, text::fold},
@@ -21,8 +22,22 @@ use crate::{
 pub type Filtered = reports::BoxedQuery<'static, <Conn as Connection>::Backend>;
 
 /// The reports of one mission that fit the filter.
-#[must_use]
-pub fn filtered(mission: i32, filter: &Filter) -> Filtered {
+///
+/// # Errors
+/// The database's.
+pub fn filtered(conn: &mut Conn, mission: i32, filter: &Filter) -> Result<Filtered> {
+    let query = compared(mission, filter);
+    let Some(text) = &filter.text else {
+        return Ok(query);
+    };
+    Ok(match search::narrowed(conn, mission, &fold(text))? {
+        Some(narrowed) => narrowed.of(query),
+        None => query,
+    })
+}
+
+/// The same, without the help of the index over words.
+fn compared(mission: i32, filter: &Filter) -> Filtered {
     let mut query = reports::table
         .into_boxed()
         .filter(reports::mission.eq(mission));
@@ -61,6 +76,26 @@ pub fn filtered(mission: i32, filter: &Filter) -> Filtered {
             .filter(accreditations::pseudonym.eq_any(filter.observer.clone()))
             .select(accreditations::id);
         query = query.filter(reports::accreditation.eq_any(observers));
+    }
+    if !filter.assignee.is_empty() {
+        let assigned = || {
+            triage::table
+                .filter(triage::report.eq(reports::id))
+                .filter((triage::mission + 0).eq(mission))
+        };
+        let people: Vec<Vec<u8>> = filter
+            .assignee
+            .iter()
+            .flatten()
+            .map(|id| id.as_bytes().to_vec())
+            .collect();
+        let theirs = exists(assigned().filter(triage::assignee.eq_any(people.clone())));
+        query = if people.len() < filter.assignee.len() {
+            let taken = exists(assigned().filter(triage::assignee.is_not_null()));
+            query.filter(theirs.or(not(taken)))
+        } else {
+            query.filter(theirs)
+        };
     }
     if let Some(time) = filter.received_from {
         query = query.filter(reports::received_at.ge(time.0));
@@ -144,7 +179,7 @@ pub fn page(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<ReportRow>> {
-    let mut query = filtered(mission, filter)
+    let mut query = filtered(conn, mission, filter)?
         .order(reports::first_number.desc())
         .limit(limit);
     if let Some(before) = before {

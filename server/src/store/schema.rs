@@ -339,6 +339,63 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    attention (mission, user_id) {
+        mission -> Integer,
+        user_id -> Binary,
+        report -> Binary,
+        deciding -> Bool,
+        until -> BigInt,
+    }
+}
+
+diesel::table! {
+    search_progress (mission) {
+        mission -> Integer,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
+    triage (report, mission) {
+        mission -> Integer,
+        report -> Binary,
+        assignee -> Nullable<Binary>,
+        priority -> Nullable<Text>,
+        notes -> Integer,
+        number -> BigInt,
+        touched_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    second_factors (user_id) {
+        user_id -> Binary,
+        secret -> Binary,
+        since -> BigInt,
+        last_step -> BigInt,
+    }
+}
+
+diesel::table! {
+    recovery_codes (user_id, code_hash) {
+        user_id -> Binary,
+        code_hash -> Binary,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    sessions (token_hash) {
+        token_hash -> Binary,
+        user_id -> Binary,
+        mission -> Integer,
+        proven -> Bool,
+        began_at -> BigInt,
+        ends_at -> BigInt,
+    }
+}
+
 diesel::joinable!(evidence_doomed -> missions (mission));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -362,12 +419,16 @@ diesel::allow_tables_to_appear_in_same_query!(
     locations,
     message_audiences,
     missions,
+    recovery_codes,
     register_lines,
     register_snapshots,
     registers,
     reports,
     revoked_accreditations,
+    second_factors,
+    sessions,
     stations,
+    triage,
     user_roles,
     users,
 );

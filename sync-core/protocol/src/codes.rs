@@ -74,6 +74,11 @@ codes! {
     TokenExpired "token_expired" Problem 401 "The token has expired; get a new one.";
     TokenRevoked "token_revoked" Problem 401 "The token's device or account may act no more.";
     LoginFailed "login_failed" Problem 401 "The e-mail address or the password is wrong.";
+    SecondFactorNeeded "second_factor_needed" Problem 401 "The account has a second factor; send a code of its app, or a recovery code.";
+    SecondFactorInvalid "second_factor_invalid" Problem 401 "The code is wrong, or was used already.";
+    SecondFactorMissing "second_factor_missing" Problem 403 "This session opens nothing until a second factor is set up.";
+    SessionEnded "session_ended" Problem 401 "The session has ended; sign in again.";
+    CrossSite "cross_site" Problem 403 "A browser sent this from another site.";
     TooManyAttempts "too_many_attempts" Problem 429 "Too many attempts; wait and try again.";
     MissionChoiceNeeded "mission_choice_needed" Problem 409 "The account belongs to several missions; name one.";
     Forbidden "forbidden" Problem 403 "Your role may not do this.";
@@ -90,6 +95,7 @@ codes! {
     // decisions
     StaleDecision "stale_decision" Problem 409 "The report has changed since it was read.";
     TransitionNotAllowed "transition_not_allowed" Problem 409 "The report cannot go from its status to that one.";
+    AssignedOtherwise "assigned_otherwise" Problem 409 "Somebody else was faster; `assignee` looks after the report now.";
     ReasonNeeded "reason_needed" Problem 400 "This decision needs a reason or a question.";
     SamePerson "same_person" Problem 403 "An erasure needs a second person.";
     AlreadyDone "already_done" Problem 409 "This has been done already.";

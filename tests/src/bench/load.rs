@@ -11,6 +11,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
+use protocol::exchange::Request;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -40,20 +41,11 @@ pub(super) fn measure(
 ) -> Result<Figures, Error> {
     let folder = tempfile::tempdir()?;
     let world = World::create(folder.path(), database_url)?;
-    let mut requests = Vec::new();
-    for request in world.exchanges(reports)? {
-        let mut packed = GzEncoder::new(Vec::new(), Compression::default());
-        packed.write_all(&serde_json::to_vec(&request)?)?;
-        let body = packed.finish()?;
-        let mut message = format!(
-            "POST /v1/exchange HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\
-             Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        )
-        .into_bytes();
-        message.extend(body);
-        requests.push(message);
-    }
+    let requests: Vec<_> = world
+        .exchanges(reports)?
+        .iter()
+        .map(message)
+        .collect::<Result<_, _>>()?;
     let before = ledger_number(&world)?;
     let server = Serving::start(folder.path(), database_url)?;
     let rest = server.memory("VmRSS");
@@ -101,6 +93,21 @@ pub(super) fn measure(
     })
 }
 
+/// An exchange as it goes over the socket.
+pub(super) fn message(request: &Request) -> Result<Vec<u8>, Error> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&serde_json::to_vec(request)?)?;
+    let body = packed.finish()?;
+    let mut message = format!(
+        "POST /v1/exchange HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\
+         Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    message.extend(body);
+    Ok(message)
+}
+
 fn ledger_number(world: &World) -> Result<i64, Error> {
     let head = world
         .app
@@ -109,7 +116,7 @@ fn ledger_number(world: &World) -> Result<i64, Error> {
     Ok(head.number)
 }
 
-async fn connection(
+pub(super) async fn connection(
     address: String,
     requests: Arc<Vec<Vec<u8>>>,
     next: Arc<AtomicUsize>,
@@ -131,7 +138,7 @@ async fn connection(
 }
 
 /// Reads one answer to its end; anything but 200 is an error.
-async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<(), Error> {
+pub(super) async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<(), Error> {
     loop {
         if stream.read_buf(answer).await? == 0 {
             return Err("the server hung up".into());

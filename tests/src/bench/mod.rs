@@ -18,6 +18,7 @@
 
 mod bound;
 mod data;
+mod desks;
 mod files;
 mod load;
 mod process;
@@ -55,6 +56,10 @@ struct Options {
     /// Leave imports and exports out.
     #[arg(long)]
     ingest_only: bool,
+    /// Measure the console instead: with `--rows` reports, and reports coming in for so many
+    /// seconds.
+    #[arg(long, value_name = "SECONDS")]
+    desks: Option<usize>,
 }
 
 /// Runs the benchmark.
@@ -102,6 +107,9 @@ fn measure(
     database: &dyn Fn(&str) -> Result<String, Error>,
 ) -> Result<(), Error> {
     println!("\n== {name}");
+    if let Some(seconds) = options.desks {
+        return desks::measure(name, &database("desks")?, options.rows, seconds);
+    }
     let (mut alone, mut bounds) = (Vec::new(), Vec::new());
     let mut rates = CONNECTIONS.map(|connections| (connections, Vec::new()));
     for round in 0..options.rounds {

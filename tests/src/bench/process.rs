@@ -1,7 +1,7 @@
 //! Real processes: the server under measurement, its memory, its commands.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Instant,
@@ -49,6 +49,31 @@ pub(super) fn cli(folder: &Path, database_url: &str, arguments: &[&str]) -> Resu
         return Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+}
+
+/// Runs a command that reads something from standard input.
+pub(super) fn cli_with(
+    folder: &Path,
+    database_url: &str,
+    arguments: &[&str],
+    input: &str,
+) -> Result<(), Error> {
+    let mut child = Command::new(program()?)
+        .args(arguments)
+        .arg("--data")
+        .arg(folder)
+        .args(["--database-url", database_url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let mut pipe = child.stdin.take().ok_or("no pipe")?;
+    writeln!(pipe, "{input}")?;
+    drop(pipe);
+    if child.wait()?.success() {
+        Ok(())
+    } else {
+        Err(format!("{arguments:?} failed").into())
+    }
 }
 
 /// Runs a command and answers seconds and peak memory in MB.

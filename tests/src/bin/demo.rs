@@ -19,7 +19,7 @@ use tests::{
     console::Console,
     demo_data::{self, Act, Election},
     observer::Observer,
-    programs, reaper,
+    programs, reaper, second_factor,
     site::Ended,
     wait,
 };
@@ -111,6 +111,10 @@ fn run(options: &Options) -> Fallible<()> {
     for mission in &missions {
         mission.check(&demo)?;
     }
+    let mut codes = Vec::new();
+    for mission in &missions {
+        codes.extend(mission.second_factors(&demo)?);
+    }
     if options.check {
         server.stop()?;
         say("checked: every report is there, and the server stopped.");
@@ -118,7 +122,7 @@ fn run(options: &Options) -> Fallible<()> {
     }
     let parliamentary = &missions[1];
     let link = parliamentary.invite(&demo, GUEST)?;
-    screen(&demo, &folder, &missions, &link, &tally);
+    screen(&demo, &folder, &missions, &codes, &link, &tally)?;
     server.run_until_told()?;
     say(&format!(
         "Stopped. Everything is kept in {}.",
@@ -334,6 +338,19 @@ impl Mission {
             later: Vec::new(),
             reports: HashMap::new(),
         })
+    }
+
+    /// Sets second factors up, but for the analyst: to be seen, and for the example that
+    /// signs in without. Answers addresses and recovery codes.
+    fn second_factors(&self, demo: &Demo) -> Fallible<Vec<(String, Vec<String>)>> {
+        self.people
+            .iter()
+            .filter(|(role, ..)| *role != "analyst")
+            .map(|(_, email, password)| {
+                let codes = second_factor::set_up(&demo.origin, email, password)?;
+                Ok((email.clone(), codes))
+            })
+            .collect()
     }
 
     fn invite(&self, demo: &Demo, accreditation: &str) -> Fallible<String> {
@@ -688,7 +705,20 @@ fn free_port(wanted: Option<u16>) -> Fallible<u16> {
     }
 }
 
-fn screen(demo: &Demo, folder: &Path, missions: &[Mission], link: &str, tally: &Tally) {
+fn screen(
+    demo: &Demo,
+    folder: &Path,
+    missions: &[Mission],
+    codes: &[(String, Vec<String>)],
+    link: &str,
+    tally: &Tally,
+) -> Fallible<()> {
+    let kept = folder.join("recovery-codes.txt");
+    let lines: String = codes
+        .iter()
+        .map(|(email, codes)| format!("{email}\n  {}\n", codes.join("\n  ")))
+        .collect();
+    fs::write(&kept, lines).map_err(|error| format!("{}: {error}", kept.display()))?;
     let program = |name: &str| shown(&programs::path(name));
     let (scrutineer, observer) = (program("scrutineer"), program("observer"));
     let data = shown(&demo.data);
@@ -702,10 +732,15 @@ press and from organisations, used as sample data; each report's text ends with
 the address of its source. The observers, decisions, questions and answers are
 invented, and say nothing about the events.
 
-Sign in (POST {origin}/v1/login, or {origin}/docs):
+Open {origin} in a browser: the coordinators' console. Sign in as one of these,
+with the code as the second factor. Each code works once; more are in
+{kept}. The analysts have none yet: they are
+asked to set a second factor up, with any authenticator app.
+
 ",
         origin = demo.origin,
         reports = tally.reports,
+        kept = kept.display(),
     );
     for mission in missions {
         text.push_str(&format!(
@@ -714,14 +749,19 @@ Sign in (POST {origin}/v1/login, or {origin}/docs):
             mission.id
         ));
         for (role, email, password) in &mission.people {
-            text.push_str(&format!("    {role:<12} {email:<34} {password}\n"));
+            let code = codes
+                .iter()
+                .find(|(owner, _)| owner == email)
+                .and_then(|(_, codes)| codes.first());
+            let code = code.map(String::as_str).unwrap_or_default();
+            text.push_str(&format!("    {role:<12} {email:<34} {password}  {code}\n"));
         }
     }
     let mission = &missions[1];
-    let (_, email, password) = &mission.people[0];
+    let (_, email, password) = &mission.people[2];
     text.push_str(&format!(
         "
-The newest reports, as the coordinator sees them:
+The newest reports over HTTP, as the analyst (without a second factor yet):
   TOKEN=$(curl -s {origin}/v1/login -H 'content-type: application/json' \\
     -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')
   curl -s {origin}/v1/reports?limit=3 -H \"authorization: Bearer $TOKEN\"
@@ -747,6 +787,7 @@ Everything lies in {folder}. Ctrl-C stops the server.
         folder = folder.display(),
     ));
     say(&text);
+    Ok(())
 }
 
 /// A path as it is typed: from where we are, if that is shorter.

@@ -15,6 +15,7 @@ use tests::{
 on_both_databases!(
     filters,
     pages_stay_stable_while_reports_arrive,
+    words_are_found_whether_indexed_or_not,
     an_import_counts_from_the_next_report_on
 );
 
@@ -252,4 +253,81 @@ fn pages_stay_stable_while_reports_arrive(kind: Kind) {
     let unique: BTreeSet<&String> = seen.iter().collect();
     assert_eq!(unique.len(), seen.len());
     server.stop();
+}
+
+fn words_are_found_whether_indexed_or_not(kind: Kind) {
+    let site = Site::new(kind);
+    let mission = site.small_mission("Words");
+    let other = site.small_mission("Another");
+    let server = site.start();
+    let coordinator = site.console(mission, "coordinator");
+    let elsewhere = site.console(other, "coordinator");
+    let mut phone = Phone::enrolled(&site, mission, "D-1");
+    let mut stranger = Phone::enrolled(&site, other, "D-1");
+    let theirs = stranger.file_text("purple elephants elsewhere");
+    let _ = stranger.send(&[&theirs]);
+    let first = phone.file_text("Purple elephants");
+    let second = phone.file_text("Grey elephants");
+    let _ = phone.send(&[&first, &second]);
+    let found = |console: &Console, words: &str| -> Vec<String> {
+        let list = console.get(&format!("/v1/reports?text={words}")).ok();
+        let reports = list["reports"].as_array().expect("reports").iter();
+        reports
+            .map(|report| report["text"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    let expect = |when: &str, words: &str, texts: &[&str]| {
+        assert_eq!(found(&coordinator, words), texts, "{when}: {words}");
+    };
+    for when in ["at once", "indexed"] {
+        expect(when, "ELEPHANT", &["Grey elephants", "Purple elephants"]);
+        expect(when, "purple", &["Purple elephants"]);
+        expect(when, "rp", &["Purple elephants"]);
+        expect(when, "elephants%20purple", &[]);
+        assert_eq!(
+            found(&elsewhere, "elephant"),
+            ["purple elephants elsewhere"]
+        );
+        indexed(&site);
+    }
+
+    // What is said anew is found, and what it said before is not.
+    let amended = phone.amend(&first, first.hash(), "Yellow lions");
+    let _ = phone.send(&[&amended]);
+    for when in ["amended", "amended, indexed"] {
+        expect(when, "elephant", &["Grey elephants"]);
+        expect(when, "yellow", &["Yellow lions"]);
+        indexed(&site);
+    }
+
+    // The index is what is asked: without a row in it, the report is not found.
+    let number = site.database.count(
+        "SELECT number FROM entries WHERE kind = 'file' ORDER BY mission, number DESC LIMIT 1",
+    );
+    site.database.execute(&match kind {
+        Kind::Sqlite => format!(
+            "DELETE FROM report_words WHERE rowid % {} = {number}",
+            1_i64 << 40
+        ),
+        Kind::Postgres => format!("DELETE FROM report_words WHERE first_number = {number}"),
+    });
+    expect("out of the index", "grey", &[]);
+    expect("out of the index", "gr", &["Grey elephants"]);
+    // A rebuild fills it anew.
+    server.stop();
+    assert_eq!(site.run(&["rebuild"]).status, Some(0));
+    let _server = site.start();
+    for when in ["rebuilt", "rebuilt, indexed"] {
+        expect(when, "grey", &["Grey elephants"]);
+        indexed(&site);
+    }
+}
+
+/// Waits until the index over words is at the ledger's end.
+fn indexed(site: &Site) {
+    tests::wait::until("the index", || {
+        let behind = "SELECT count(*) FROM ledger_heads h LEFT JOIN search_progress p ON p.mission = h.mission
+                      WHERE h.number > coalesce(p.number, 0)";
+        (site.database.count(behind) == 0).then_some(())
+    });
 }

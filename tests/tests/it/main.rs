@@ -5,6 +5,7 @@
 mod attach;
 mod bad_input;
 mod commands;
+mod console;
 mod convergence;
 mod courier;
 mod crashes;
@@ -17,6 +18,7 @@ mod exports;
 mod foreign_tus;
 mod harness;
 mod lists;
+mod live;
 mod matrix;
 mod messages;
 mod operation;

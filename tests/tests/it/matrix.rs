@@ -347,11 +347,40 @@ fn sample(
                 false,
             )
         }
+        ("POST", "/v1/session") => (
+            path.into(),
+            json(json!({ "email": "operator@example.org", "password": PASSWORD })),
+            false,
+        ),
+        ("POST", "/v1/second-factor/confirmation") => (
+            path.into(),
+            json(json!({ "setup": "x", "code": "000000" })),
+            false,
+        ),
+        ("DELETE" | "POST", "/v1/session" | "/v1/session/renewal" | "/v1/second-factor") => {
+            (path.into(), json(json!({})), false)
+        }
+        // What could be read would not end: whoever may gets as far as the cursor.
+        ("GET", "/v1/events") => (format!("{path}?cursor=none"), None, false),
+        ("GET", "/assets/{file}") => ("/assets/none".into(), None, false),
+        ("PUT", "/v1/attention") => (path.into(), json(json!({ "report": null })), false),
         // Nothing in it can name a thing.
         ("GET", path) if !path.contains('{') => (path.into(), None, false),
         ("GET", "/v1/reports/{id}") => (path.replace("{id}", &things.report), None, true),
         ("POST", "/v1/reports/{id}/decisions") => {
             let body = json!({ "to": "in_review", "version": 1 });
+            (path.replace("{id}", &things.report), json(body), true)
+        }
+        ("POST", "/v1/reports/{id}/assignment") => {
+            let body = json!({ "assignee": null });
+            (path.replace("{id}", &things.report), json(body), true)
+        }
+        ("POST", "/v1/reports/{id}/priority") => {
+            let body = json!({ "priority": "high" });
+            (path.replace("{id}", &things.report), json(body), true)
+        }
+        ("POST", "/v1/reports/{id}/notes") => {
+            let body = json!({ "text": "for the test" });
             (path.replace("{id}", &things.report), json(body), true)
         }
         ("POST", "/v1/bundles") => {
@@ -440,7 +469,10 @@ fn ask(
 ) -> Answer {
     let bearer = token.map(|token| format!("Bearer {token}"));
     // Not from this machine, as far as the server is told.
-    let mut headers = vec![("x-forwarded-for", "192.0.2.7")];
+    let mut headers = vec![
+        ("x-forwarded-for", "192.0.2.7"),
+        ("sec-fetch-site", "same-origin"),
+    ];
     if route.method == "PATCH" {
         headers.extend([("tus-resumable", "1.0.0"), ("upload-offset", "0")]);
     }
@@ -520,6 +552,14 @@ fn check(
             return assert_eq!(
                 (answer.status, code("token_invalid").as_str()),
                 (401, "token_invalid"),
+                "{cell}"
+            );
+        }
+        // A token opens no session, whoever holds it.
+        Who::Holder(_) if matches!(route.policy, Policy::Session) => {
+            return assert_eq!(
+                (answer.status, code("session_ended").as_str()),
+                (401, "session_ended"),
                 "{cell}"
             );
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    api::{body::Body, error::ApiError, guard::Person, work},
+    api::{body::Body, error::ApiError, guard::Person, qr, work},
     app::App,
     domain::enrolment,
 };
@@ -34,6 +34,8 @@ pub(in crate::api) struct EnrolmentCode {
     code: String,
     /// The link to open on the phone, or to show as a QR code.
     url: String,
+    /// The same as a QR code: its rows, `1` for dark, without a margin.
+    qr: Vec<String>,
     /// RFC 3339.
     expires_at: String,
 }
@@ -58,9 +60,11 @@ pub(in crate::api) async fn issue_enrolment_code(
         mission: mission.id,
         key: app.keys.receipt_kid.clone(),
     };
+    let url = link.to_url();
     Ok(HttpResponse::Created().json(EnrolmentCode {
         code,
-        url: link.to_url(),
+        qr: qr::rows(&url)?,
+        url,
         expires_at: expires.rfc3339(),
     }))
 }

@@ -1,6 +1,19 @@
-//! Reports: the list, one with its history, decisions, requests to erase.
+//! Reports: the list, one with its history, decisions, triage, requests to erase.
 
+pub(super) mod assign;
 pub(super) mod decide;
 pub(super) mod erase;
 pub(super) mod list;
+pub(super) mod note;
+pub(super) mod prioritise;
 pub(super) mod show;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What was written down.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Touched {
+    /// Ledger number of the entry.
+    number: i64,
+}

@@ -20,13 +20,14 @@ use super::{
     registers::Registers,
 };
 use crate::{
-    domain::{acts::MissionRef, flags, messages, status, text},
+    domain::{acts::MissionRef, flags, messages, status, text, triage},
     error::{Error, Result},
     store::{
         Conn, bulk,
         evidence::{self, AnnouncedRow, Announcement},
         ledger,
         projections::{self, CheckInRow, NewDevice, ReportRow},
+        search,
     },
 };
 
@@ -263,6 +264,14 @@ impl Projector {
                 let audience = &message.audience;
                 messages::deliver(conn, self.mission, entry.number, &entry.hash, audience)?;
                 Ok(Effect::Applied)
+            }
+            (Kind::Assign | Kind::Prioritise | Kind::Note, Origin::Office(_)) => {
+                let place = (entry.number, entry.received_at);
+                if triage::project(conn, self.mission, place, read)? {
+                    Ok(Effect::Applied)
+                } else {
+                    Ok(Effect::Quarantined(Code::Unreadable))
+                }
             }
             _ => Ok(Effect::Quarantined(Code::UnknownVersion)),
         }
@@ -555,6 +564,7 @@ impl Projector {
         }
         self.save_announcements(conn)?;
         evidence::erase(conn, self.mission.no, id.as_bytes())?;
+        search::forget(conn, self.mission.no, row.first_number)?;
         row.text = None;
         row.folded = None;
         row.station = None;

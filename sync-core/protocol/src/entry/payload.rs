@@ -68,6 +68,12 @@ kinds! {
     Erase = "erase";
     /// A coordinator tells observers something.
     Message = "message";
+    /// A coordinator takes a report on, or gives it to somebody.
+    Assign = "assign";
+    /// A coordinator says how soon a report is to be looked at.
+    Prioritise = "prioritise";
+    /// A coordinator writes a note on a report, for colleagues alone.
+    Note = "note";
 }
 
 impl Kind {

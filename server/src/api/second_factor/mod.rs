@@ -1,0 +1,4 @@
+//! Setting a second factor up.
+
+pub(super) mod confirm;
+pub(super) mod offer;

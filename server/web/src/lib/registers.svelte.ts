@@ -1,0 +1,43 @@
+// What puts the server's codes into words: categories and colleagues of the mission.
+
+import { api, ask } from '../api/client';
+import type { components } from '../api/schema';
+
+type Category = components['schemas']['Category'];
+type Colleague = components['schemas']['Colleague'];
+
+class Registers {
+  categories = $state.raw<Category[]>([]);
+  colleagues = $state.raw<Colleague[]>([]);
+  #labels = $derived(new Map(this.categories.map((one) => [one.code, one.labels])));
+  #emails = $derived(new Map(this.colleagues.map((one) => [one.id, one.email])));
+
+  async load(): Promise<void> {
+    const [categories, colleagues] = await Promise.all([
+      ask(api.GET('/v1/categories')),
+      ask(api.GET('/v1/colleagues')),
+    ]);
+    this.categories = categories.categories;
+    this.colleagues = colleagues.colleagues;
+  }
+
+  /** A category's name in a language, or in English, or its code. */
+  category(code: string, language: string): string {
+    const labels = this.#labels.get(code);
+    return labels?.[language] ?? labels?.['en'] ?? code;
+  }
+
+  /** An account's address; somebody of another time stands as the id. */
+  person(id: string): string {
+    return this.#emails.get(id) ?? id;
+  }
+
+  /** Whom a report can be given to. */
+  get reviewers(): Colleague[] {
+    return this.colleagues.filter(
+      (one) => one.enabled && one.roles.some((role) => role === 'coordinator' || role === 'lead'),
+    );
+  }
+}
+
+export const registers = new Registers();

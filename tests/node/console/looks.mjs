@@ -1,0 +1,103 @@
+// Every page, in both colours, three widths and each language: axe finds nothing
+// (WCAG 2.2 A and AA), nothing is wider than the page, and no text is cut off unseen.
+// With SHOTS set the pictures are kept, to be looked at.
+
+import assert from 'node:assert/strict';
+import AxeBuilder from '@axe-core/playwright';
+import { account, code, overflows, phone, put, row, story } from './stage.mjs';
+
+const WIDTHS = [360, 1024, 1920];
+const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
+/** Looks at what the page shows now. */
+async function look(page, name) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
+    const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target).join(' ')}`);
+    assert.deepEqual(found, [], `${name}, ${colorScheme}`);
+    for (const width of WIDTHS) {
+      await page.setViewportSize({ width, height: width === 360 ? 720 : 900 });
+      await page.screenshot({ path: `${process.env.SHOTS}-${name}-${width}-${colorScheme}.png` });
+      assert.deepEqual(await overflows(page), [], `${name} at ${width}`);
+    }
+    await page.setViewportSize({ width: 1024, height: 900 });
+  }
+}
+
+await story(async (open) => {
+  const observer = phone('D-1');
+  await observer.file('Long queue', '--category', 'accessibility');
+  const report = await observer.file(
+    'Several people put bundles of ballots into the urn while the chairman looked away.',
+    '--category', 'ballot_stuffing', '--severity', 'critical', '--station', '8-1',
+  );
+  await observer.run('attach', report, await put('note.txt', 'what was seen'));
+  await observer.sync();
+  await observer.sync();
+  const who = await account('lead');
+  const page = await open({ viewport: { width: 1024, height: 900 } });
+
+  await page.goto('/');
+  await page.getByLabel('E-mail address').waitFor();
+  await look(page, 'sign-in');
+  await page.getByLabel('E-mail address').fill(who.email);
+  await page.getByLabel('Password').fill('wrong');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('alert').getByText('is wrong').waitFor();
+  await look(page, 'sign-in-refused');
+  await page.getByLabel('Password').fill(who.password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('Or type this secret into the app').click();
+  await look(page, 'second-factor');
+  await page.getByLabel('Code from the app').fill(code(await page.locator('details code').textContent()));
+  await page.getByRole('button', { name: 'Turn it on' }).click();
+  await page.getByRole('heading', { name: 'Keep these recovery codes' }).waitFor();
+  await look(page, 'recovery-codes');
+  await page.getByRole('button', { name: 'I have kept them' }).click();
+  await row(page, 'bundles of ballots').waitFor();
+  await look(page, 'desk');
+  await row(page, 'bundles of ballots').click();
+  await page.getByRole('article').getByText('bundles of ballots').first().waitFor();
+  await page.keyboard.press('r');
+  await page.getByRole('dialog').getByRole('button', { name: 'Take into review' }).click();
+  await page.getByRole('button', { name: /^Verify/ }).waitFor();
+  await look(page, 'report');
+  await page.keyboard.press('n');
+  await page.getByRole('dialog').getByLabel('Reason').waitFor();
+  await look(page, 'decide');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('?');
+  await look(page, 'keys');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+k');
+  await look(page, 'palette');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Saved filters' }).click();
+  await look(page, 'filters');
+  await page.keyboard.press('Escape');
+  for (const name of ['Quarantine', 'Observers', 'Messages', 'Exports']) {
+    await page.getByRole('link', { name, exact: true }).click();
+    await page.getByRole('heading', { level: 2, name: name === 'Messages' ? 'Messages to observers' : name }).waitFor();
+    if (name === 'Observers') {
+      await page.getByRole('button', { name: 'Enrolment code' }).first().click();
+      await page.getByRole('article', { name: 'Enrolment sheet' }).waitFor();
+      await page.getByRole('button', { name: 'Phones' }).first().click();
+      await page.getByText(/^Enrolled /).waitFor();
+    }
+    if (name === 'Messages') await page.getByText('To whom').click();
+    await look(page, name.toLowerCase());
+  }
+  await page.getByRole('link', { name: 'Desk', exact: true }).click();
+  await row(page, 'bundles of ballots').click();
+  for (const [name, word] of [['Azərbaycanca', 'Məlumatlar'], ['Русский', 'Сообщения']]) {
+    await page.keyboard.press('Control+k');
+    await page.locator('dialog input').fill(name);
+    await page.keyboard.press('Enter');
+    await page.getByRole('listbox', { name: word }).waitFor();
+    await look(page, `report-${await page.locator('html').getAttribute('lang')}`);
+  }
+  // From right to left, as Arabic will be.
+  await page.evaluate(() => (document.documentElement.dir = 'rtl'));
+  await look(page, 'report-rtl');
+});

@@ -1,0 +1,52 @@
+//! The console, in a real browser against the real server. Each story is a script of
+//! `tests/node/console`.
+
+use tests::{browser::play, database::Kind, on_both_databases};
+
+on_both_databases!(
+    a_session_and_its_end,
+    a_shift_of_two,
+    two_at_one_report,
+    keyboard_alone,
+    the_missions_pages,
+    filters_and_palette,
+    words_are_found,
+    looks,
+    hostile_words_and_files
+);
+
+fn a_session_and_its_end(kind: Kind) {
+    play(kind, "session");
+}
+
+fn a_shift_of_two(kind: Kind) {
+    play(kind, "shift");
+}
+
+fn two_at_one_report(kind: Kind) {
+    play(kind, "together");
+}
+
+fn keyboard_alone(kind: Kind) {
+    play(kind, "keyboard");
+}
+
+fn filters_and_palette(kind: Kind) {
+    play(kind, "filters");
+}
+
+fn the_missions_pages(kind: Kind) {
+    play(kind, "mission");
+}
+
+fn words_are_found(kind: Kind) {
+    play(kind, "search");
+}
+
+fn looks(kind: Kind) {
+    play(kind, "looks");
+}
+
+fn hostile_words_and_files(kind: Kind) {
+    play(kind, "hostile");
+}
