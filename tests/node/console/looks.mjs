@@ -1,6 +1,6 @@
 // Every page, in both colours, three widths and each language: axe finds nothing
 // (WCAG 2.2 A and AA), nothing is wider than the page, and no text is cut off unseen.
-// With SHOTS set the pictures are kept, to be looked at.
+// The pictures are kept, to be looked at.
 
 import assert from 'node:assert/strict';
 import AxeBuilder from '@axe-core/playwright';
