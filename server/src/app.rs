@@ -11,6 +11,7 @@ use crate::{
         acts::Office,
         bundles::{Bundles, Importer},
         evidence::Evidence,
+        heard::Heard,
         ingest::{Batcher, DeviceKeys},
         missions,
         reference::{self, Shelf},
@@ -39,6 +40,8 @@ pub struct App {
     pub evidence: Evidence,
     /// Snapshots of registers, ready for phones.
     pub reference: Shelf,
+    /// When phones exchanged something.
+    pub heard: Heard,
     /// Bundles that couriers hand in.
     pub bundles: Bundles,
     /// Turns for verifying signatures: one a core, so that the committing
@@ -81,6 +84,7 @@ impl App {
             batcher,
             evidence,
             reference: Shelf::default(),
+            heard: Heard::default(),
             bundles,
             verifying: Arc::new(Semaphore::new(cores)),
         })

@@ -86,6 +86,12 @@ pub struct Config {
     pub bundles_bytes: u64,
     /// Requests a minute with bundles from one address.
     pub bundle_requests: u32,
+    /// Raster tiles under the console's map, such as `https://tiles.example.org/{z}/{x}/{y}.png`.
+    /// Whoever runs that address sees from where and at which places the map is looked at.
+    /// Empty means land and borders of the server's own, and no request elsewhere.
+    pub map_tiles: String,
+    /// Whom the tiles are to be credited to, as shown on the map.
+    pub map_attribution: String,
     /// Log filter: `info`, `debug`, `scrutineer=debug`.
     pub log: String,
     /// Log as JSON lines.
@@ -125,6 +131,8 @@ impl Default for Config {
             bundle_bytes: 2 * 1024 * 1024 * 1024,
             bundles_bytes: 8 * 1024 * 1024 * 1024,
             bundle_requests: 300,
+            map_tiles: String::new(),
+            map_attribution: String::new(),
             log: "info".into(),
             log_json: false,
         }
@@ -234,6 +242,9 @@ impl Config {
         if !self.public_url.is_empty() && url::Url::parse(&self.public_url).is_err() {
             return Err("public_url is not an address".into());
         }
+        if !self.map_tiles.is_empty() && self.tiles_origin().is_none() {
+            return Err("map_tiles must be an https address with {z}, {x} and {y}, such as https://tiles.example.org/{z}/{x}/{y}.png".into());
+        }
         Ok(())
     }
 
@@ -301,6 +312,24 @@ impl Config {
             key: self.evidence_s3_key.clone(),
             secret,
         })
+    }
+
+    /// The origin of the map's tiles, for the policy of the pages; `None` without tiles,
+    /// and for an address that cannot be used.
+    #[must_use]
+    pub fn tiles_origin(&self) -> Option<String> {
+        let whole = ["{z}", "{x}", "{y}"]
+            .iter()
+            .all(|part| self.map_tiles.contains(part));
+        let url = url::Url::parse(&self.map_tiles).ok().filter(|_| whole)?;
+        let here = match url.host()? {
+            url::Host::Domain(name) => name == "localhost",
+            url::Host::Ipv4(address) => address.is_loopback(),
+            url::Host::Ipv6(address) => address.is_loopback(),
+        };
+        let safe = url.scheme() == "https" || url.scheme() == "http" && here;
+        let bare = url.username().is_empty() && url.password().is_none();
+        (safe && bare).then(|| url.origin().ascii_serialization())
     }
 
     /// Where the keys are.

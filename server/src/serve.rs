@@ -57,6 +57,8 @@ const CONNECTIONS: usize = 10_000;
 const CARE: Duration = Duration::from_secs(60);
 /// How often evidence is swept.
 const SWEEP: Duration = Duration::from_secs(3600);
+/// How often it is written down which phones were heard of.
+const SETTLE: Duration = Duration::from_secs(10);
 /// After a commit until its words are indexed, so that what comes in a burst goes together.
 const INDEX_PAUSE: Duration = Duration::from_millis(200);
 /// How long indexing waits at most.
@@ -132,6 +134,7 @@ async fn listen(
     let care = actix_web::rt::spawn(take_care(app.clone(), certificate));
     let sweeping = actix_web::rt::spawn(sweep(app.clone()));
     let indexing = actix_web::rt::spawn(index(app.clone()));
+    let settling = actix_web::rt::spawn(settle(app.clone()));
     tracing::info!(address, database = ?app.store, "listening");
     announce(&address)?;
 
@@ -154,10 +157,14 @@ async fn listen(
     care.abort();
     sweeping.abort();
     indexing.abort();
+    settling.abort();
     // What was taken before the stop is written before the end.
-    let (batcher, store) = (app.batcher.clone(), app.store.clone());
+    let (batcher, store, heard) = (app.batcher.clone(), app.store.clone(), app.heard.clone());
     let drained = web::block(move || {
         batcher.stop();
+        if let Err(error) = heard.settle(&store) {
+            tracing::warn!(%error, "when phones were heard of last was not written down");
+        }
         // So that nothing of it stands in SQLite's log alone. If somebody reads the
         // database meanwhile, the next start finds the log.
         if let Err(error) = store.scrub() {
@@ -290,6 +297,24 @@ async fn index(app: App) {
             tokio::time::sleep(INDEX_PAUSE).await;
             // Another server may have written.
             let _ = tokio::time::timeout(INDEX_AGAIN, commits.changed()).await;
+        }
+    }
+}
+
+/// Writes down which phones were heard of.
+async fn settle(app: App) {
+    let mut ticks = tokio::time::interval(SETTLE);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let (heard, store) = (app.heard.clone(), app.store.clone());
+        match web::block(move || heard.settle(&store)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "when phones were heard of waits to be written down");
+            }
+            // The server ends.
+            Err(_) => return,
         }
     }
 }

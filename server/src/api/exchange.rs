@@ -99,11 +99,16 @@ pub(crate) async fn exchange(
         }
     };
     let (mission, batch, order, known) = prepared.into_parts();
+    let senders = batch.senders();
     let committed: Option<Committed> = match mission {
         Some(mission) if !batch.entries.is_empty() => Some(commit(&app, mission, batch).await?),
         _ => None,
     };
-    let mut answered = ingest::answer(order, mission, committed, known, app.host.now())?;
+    let now = app.host.now();
+    for device in senders {
+        mission.inspect(|mission| app.heard.note(mission.no, device, now));
+    }
+    let mut answered = ingest::answer(order, mission, committed, known, now)?;
     if let Some(header) = request.headers().get(AUTHORIZATION) {
         let bearer = header
             .to_str()
@@ -189,10 +194,15 @@ async fn add_news(
         app.store.read(|conn| {
             match auth::authenticate(conn, &app.keys, app.host.now(), &bearer) {
                 Ok(Caller {
-                    subject: Subject::Device { accreditation, .. },
+                    subject:
+                        Subject::Device {
+                            device,
+                            accreditation,
+                        },
                     scope: Some(scope),
                     ..
                 }) => {
+                    app.heard.note(scope.no, device.0, app.host.now());
                     let response = &mut answered.response;
                     if let Some(seen) = &wish.seen {
                         response.receipt_wanted |=

@@ -19,7 +19,9 @@ mod exports;
 pub mod guard;
 mod health;
 mod jwks;
+mod kept;
 mod login;
+mod map;
 mod me;
 mod messages;
 mod metrics;
@@ -31,6 +33,7 @@ mod query;
 mod reference;
 mod registers;
 mod reports;
+mod room;
 pub mod routes;
 mod second_factor;
 mod session;
@@ -68,6 +71,7 @@ struct Shared {
     exports: Arc<Semaphore>,
     admission: Admission,
     feeds: Arc<events::Feeds>,
+    kept: kept::Kept,
 }
 
 impl Api {
@@ -82,6 +86,7 @@ impl Api {
             exports: Arc::new(Semaphore::new(EXPORTS)),
             admission: Admission::new(app.config.max_in_flight),
             feeds: Arc::default(),
+            kept: kept::Kept::default(),
             app,
         }))
     }
@@ -123,6 +128,11 @@ impl Api {
 
     fn feeds(&self) -> &Arc<events::Feeds> {
         &self.0.feeds
+    }
+
+    /// Answers that many desks ask for.
+    fn kept(&self) -> &kept::Kept {
+        &self.0.kept
     }
 
     fn admission(&self) -> &Admission {

@@ -15,8 +15,8 @@ use utoipa::OpenApi;
 
 use super::{
     accreditations, attention, bundles, console, devices, docs, enrolments, erasures, events,
-    evidence, exchange, exports, health, jwks, login, me, messages, metrics, missions, quarantine,
-    reference, registers, reports,
+    evidence, exchange, exports, health, jwks, login, map, me, messages, metrics, missions,
+    quarantine, reference, registers, reports, room,
     routes::{Policy, ROUTES, Route},
     second_factor, session, token,
 };
@@ -41,6 +41,8 @@ pub(super) const ERRORS: &[Code] = &[];
         reports::assign::assign_report, reports::prioritise::prioritise_report, reports::note::note_report,
         attention::put_attention, events::watch_events, exports::export_reports,
         console::console_page, console::console_icon, console::console_asset,
+        room::show::show_room, room::silent::list_silent,
+        map::show::show_map, map::stations::map_stations, map::reports::map_reports,
         evidence::options::describe_uploads, evidence::head::probe_evidence,
         evidence::patch::send_evidence, evidence::get::read_evidence,
         reference::read_reference,
@@ -59,6 +61,7 @@ pub(super) const ERRORS: &[Code] = &[];
     tags(
         (name = "sign-in", description = "Getting a token"),
         (name = "reports", description = "Reading reports, deciding on them, taking them away"),
+        (name = "room", description = "Figures for the room's wall, stations and reports for a map"),
         (name = "evidence", description = "Files: sent by phones with tus 1.0.0, read by both sides"),
         (name = "reference", description = "Stations and categories for phones, as snapshots that never change"),
         (name = "messages", description = "What coordinators tell observers"),
@@ -137,7 +140,10 @@ fn complete(route: &Route, operation: &mut Map<String, Value>) {
             operation.insert("x-roles".into(), json!(roles));
         }
     }
-    if matches!(route.path, "/v1/reports" | "/v1/exports/{format}") {
+    if matches!(
+        route.path,
+        "/v1/reports" | "/v1/exports/{format}" | "/v1/map/reports"
+    ) {
         let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
         if let Some(parameters) = parameters.as_array_mut() {
             parameters.extend(

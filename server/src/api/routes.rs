@@ -12,8 +12,9 @@ use protocol::codes::Code;
 
 use super::{
     accreditations, attention, bundles, console, devices, docs, enrolments, erasures, events,
-    evidence, exchange, exports, guard as gate, health, jwks, login, me, messages, metrics,
-    missions, openapi, quarantine, reference, registers, reports, second_factor, session, token,
+    evidence, exchange, exports, guard as gate, health, jwks, login, map, me, messages, metrics,
+    missions, openapi, quarantine, reference, registers, reports, room, second_factor, session,
+    token,
 };
 use crate::auth::Role::{self, Analyst, Auditor, Coordinator, Lead, Observer, Operator};
 
@@ -109,6 +110,12 @@ pub static ROUTES: &[Route] = routes! {
     PUT "/v1/attention" READERS attention::ERRORS => attention::put_attention;
     GET "/v1/events" READERS events::ERRORS => events::watch_events;
     GET "/v1/exports/{format}" EXPORTERS exports::ERRORS => exports::export_reports;
+    // the room's wall, and the map
+    GET "/v1/room" READERS room::show::ERRORS => room::show::show_room;
+    GET "/v1/room/silent" OVERSEERS room::silent::ERRORS => room::silent::list_silent;
+    GET "/v1/map" READERS map::show::ERRORS => map::show::show_map;
+    GET "/v1/map/stations" READERS map::stations::ERRORS => map::stations::map_stations;
+    GET "/v1/map/reports" READERS map::reports::ERRORS => map::reports::map_reports;
     // files; HEAD stands before GET, which would answer it too
     OPTIONS "/v1/evidence/{sha256}" ANYONE evidence::options::ERRORS => evidence::options::describe_uploads;
     HEAD "/v1/evidence/{sha256}" READERS_AND_WITNESSES evidence::head::ERRORS => evidence::head::probe_evidence;

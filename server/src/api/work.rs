@@ -17,6 +17,22 @@ pub(super) async fn read<T: Send + 'static>(
     Ok(web::block(move || app.store.read(|conn| work(&app, conn))).await??)
 }
 
+/// As [`read`], with what was heard of phones until now written down before.
+///
+/// # Errors
+/// What `work` returns.
+pub(super) async fn read_settled<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce(&App, &mut Conn) -> Result<T> + Send + 'static,
+) -> std::result::Result<T, ApiError> {
+    let app = app.clone();
+    Ok(web::block(move || {
+        app.heard.settle(&app.store)?;
+        app.store.read(|conn| work(&app, conn))
+    })
+    .await??)
+}
+
 /// Writes in one transaction, off the async threads. Once it has begun it runs
 /// to its end, also when the caller hangs up.
 ///

@@ -12,6 +12,7 @@ use crate::{
         export::Format,
         import::{Decimal, Register},
         reports::Filter,
+        room,
     },
     error::{Error, Result},
 };
@@ -200,6 +201,34 @@ pub(super) enum Mission {
     },
     /// List the missions
     List,
+    /// Set what the room calls silent and untouched; without a flag, say it
+    Set {
+        #[command(flatten)]
+        mission: InMission,
+        /// Without an exchange for so long an observer counts as silent: 90s, 45m, 3h
+        #[arg(long, value_name = "TIME", value_parser = span)]
+        silent_after: Option<i64>,
+        /// A critical report that nobody touched for so long raises an alarm
+        #[arg(long, value_name = "TIME", value_parser = span)]
+        untouched_after: Option<i64>,
+    },
+}
+
+/// Seconds, from a number and its unit.
+fn span(text: &str) -> std::result::Result<i64, String> {
+    let hint = || "write a number and s, m or h, from 1s to 168h: 90s, 45m, 3h".to_owned();
+    let units = [('s', 1), ('m', 60), ('h', 3600)];
+    let (number, unit) = units
+        .iter()
+        .find_map(|(name, unit)| Some((text.strip_suffix(*name)?, unit)))
+        .ok_or_else(hint)?;
+    let number: u32 = number.parse().map_err(|_| hint())?;
+    let seconds = i64::from(number).saturating_mul(*unit);
+    if room::LIMITS.contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(hint())
+    }
 }
 
 /// Which mission. May be left out while there is only one.

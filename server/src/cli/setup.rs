@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     Desk,
-    args::{Common, Import, Mission},
+    args::{Common, Import, InMission, Mission},
     configuration,
     out::{Out, table},
 };
@@ -22,7 +22,7 @@ use crate::{
     domain::{
         import::{self, Options, Report, Step},
         missions::{self, Wish},
-        rebuild as rebuilding,
+        rebuild as rebuilding, room,
     },
     error::{Error, Result},
     keys::{self, Keys},
@@ -198,7 +198,36 @@ pub(super) fn mission(desk: &Desk, command: Mission, out: Out) -> Result<()> {
             create_mission(desk, &wish, out)
         }
         Mission::List => list_missions(desk, out),
+        Mission::Set {
+            mission,
+            silent_after,
+            untouched_after,
+        } => set_limits(desk, mission, silent_after, untouched_after, out),
     }
+}
+
+fn set_limits(
+    desk: &Desk,
+    mission: InMission,
+    silent_after: Option<i64>,
+    untouched_after: Option<i64>,
+    out: Out,
+) -> Result<()> {
+    let mission = desk.mission(mission)?.reference;
+    let limits = if silent_after.is_none() && untouched_after.is_none() {
+        desk.store.read(|conn| room::limits(conn, mission))?
+    } else {
+        desk.store
+            .write(|conn| room::set_limits(conn, mission, silent_after, untouched_after))?
+    };
+    out.answer(
+        &json!({"mission": mission.id, "limits": limits}),
+        &format!(
+            "An observer counts as silent after {} s without an exchange.\n\
+             A critical report that nobody has touched raises an alarm after {} s.",
+            limits.silent_after, limits.untouched_after
+        ),
+    )
 }
 
 fn create_mission(desk: &Desk, wish: &Wish, out: Out) -> Result<()> {

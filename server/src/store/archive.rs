@@ -142,7 +142,8 @@ tables! {
     missions by (no) {
         no: i32, id: Vec<u8>, name: String, election: String, timezone: String, levels: String,
         sealing_key: String, created_at: i64, min_lat: Option<f64>, max_lat: Option<f64>,
-        min_lon: Option<f64>, max_lon: Option<f64>,
+        min_lon: Option<f64>, max_lon: Option<f64>, silent_after: Option<i64>,
+        untouched_after: Option<i64>,
     }
     ledger_heads by (mission) { mission: i32, number: i64, chain: Vec<u8>, held: i64 }
     entries by (mission, number) {
@@ -204,6 +205,7 @@ tables! {
     journal_contacts by (mission, journal) {
         mission: i32, journal: Vec<u8>, head: i64, pending: i64, contacted_at: i64, gap: bool,
     }
+    device_contacts by (device, mission) { mission: i32, device: Vec<u8>, heard_at: i64 }
     users by (id) {
         id: Vec<u8>, email: String, password_hash: String, created_at: i64,
         disabled_at: Option<i64>,

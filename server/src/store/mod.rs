@@ -20,7 +20,9 @@ pub mod enrolment;
 pub mod erasures;
 pub mod evidence;
 pub mod exports;
+pub mod heard;
 pub mod ledger;
+pub mod map;
 pub mod messages;
 pub mod migrate;
 pub mod missions;
@@ -33,6 +35,7 @@ pub mod recovery;
 pub mod reference;
 pub mod registers;
 pub mod reports_query;
+pub mod room;
 #[expect(
     missing_docs,
     reason = "diesel writes these; the migrations say what they mean"

@@ -21,6 +21,8 @@ diesel::table! {
         max_lat -> Nullable<Double>,
         min_lon -> Nullable<Double>,
         max_lon -> Nullable<Double>,
+        silent_after -> Nullable<BigInt>,
+        untouched_after -> Nullable<BigInt>,
     }
 }
 
@@ -396,6 +398,14 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    device_contacts (device, mission) {
+        mission -> Integer,
+        device -> Binary,
+        heard_at -> BigInt,
+    }
+}
+
 diesel::joinable!(evidence_doomed -> missions (mission));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -403,6 +413,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     bundles,
     categories,
     check_ins,
+    device_contacts,
     devices,
     ended_histories,
     enrolment_codes,

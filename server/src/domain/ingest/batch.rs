@@ -3,7 +3,7 @@
 //! servers apart.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
 };
@@ -15,13 +15,16 @@ use protocol::{
     planted::{Fault, is as planted},
 };
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::{
     clock::Host,
     domain::{
         acts::MissionRef,
         epoch,
-        ledger::{Appended, Contacted, Incoming, Outcome, Registers, append, append_carefully},
+        ledger::{
+            Appended, Contacted, Incoming, Origin, Outcome, Registers, append, append_carefully,
+        },
     },
     error::{Error, Result},
     store::{Conn, Store},
@@ -42,6 +45,18 @@ pub struct Batch {
     pub contacts: Vec<Contacted>,
     /// Numbers that its entries had in histories that ended.
     pub former: Vec<Former>,
+}
+
+impl Batch {
+    /// The phones that signed its entries.
+    #[must_use]
+    pub fn senders(&self) -> BTreeSet<Uuid> {
+        let device = |entry: &Incoming| match entry.origin {
+            Origin::Device { device, .. } => Some(device),
+            Origin::Office(_) => None,
+        };
+        self.entries.iter().filter_map(device).collect()
+    }
 }
 
 /// What a batch left: durable when it is answered.

@@ -15,6 +15,8 @@ interface Listener {
   reset(): void;
   /** Who looks at what has changed. */
   attention?(people: Attention[]): void;
+  /** The line is there, for the first time or again. */
+  connected?(): void;
 }
 
 class Live {
@@ -55,6 +57,7 @@ class Live {
     on('hello', () => {
       this.connected = true;
       this.#wait = FIRST_WAIT;
+      for (const listener of this.#listeners) listener.connected?.();
     });
     on('changes', (event) => {
       const changes = JSON.parse(event.data) as Changes;

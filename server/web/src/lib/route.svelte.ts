@@ -1,6 +1,6 @@
 // Which page is shown. Addresses stand behind `#`, so none of them is in a request or a log.
 
-export const PAGES = ['desk', 'quarantine', 'observers', 'messages', 'exports'] as const;
+export const PAGES = ['desk', 'map', 'room', 'quarantine', 'observers', 'messages', 'exports'] as const;
 export type Page = (typeof PAGES)[number];
 
 function read(): Page {
@@ -13,7 +13,8 @@ const EXPORT = ['analyst', 'lead', 'auditor'];
 /** The pages that these roles may open. */
 export function pagesOf(roles: readonly string[]): Page[] {
   const any = (of: string[]) => roles.some((role) => of.includes(role));
-  return PAGES.filter((page) => page === 'desk' || any(page === 'exports' ? EXPORT : OVERSEE));
+  const open = (page: Page) => page === 'desk' || page === 'map' || page === 'room';
+  return PAGES.filter((page) => open(page) || any(page === 'exports' ? EXPORT : OVERSEE));
 }
 
 class Route {

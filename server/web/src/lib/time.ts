@@ -39,7 +39,23 @@ export function clock(time: number, zone: string | undefined, language: string):
   }).format(new Date(time));
 }
 
-/** Minutes and seconds: 1:05. */
+/** Minutes and seconds: 1:05; with hours, 2:01:05. */
 export function countdown(seconds: number): string {
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+  const two = (number: number) => String(number).padStart(2, '0');
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const short = `${hours > 0 ? two(minutes) : minutes}:${two(seconds % 60)}`;
+  return hours > 0 ? `${hours}:${short}` : short;
+}
+
+/** "10 minutes", in a language; what is less than one of the unit in the next smaller. */
+export function amount(value: number, language: string, unit: 'hour' | 'minute'): string {
+  if (value > 0 && value < 1) {
+    return unit === 'hour' ? amount(value * 60, language, 'minute') : amountOf(Math.round(value * 60), language, 'second');
+  }
+  return amountOf(value, language, unit);
+}
+
+function amountOf(value: number, language: string, unit: string): string {
+  const format = new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long', maximumFractionDigits: 1 });
+  return format.format(value);
 }
