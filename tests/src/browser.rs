@@ -84,6 +84,10 @@ impl Stage {
                 fs::write(&path, bytes).expect("the file");
                 json!(path)
             }
+            "set" => {
+                self.site.set(text(&ask["name"]), text(&ask["value"]));
+                Value::Null
+            }
             "kill" => {
                 self.server.take().expect("it runs").kill();
                 Value::Null

@@ -311,11 +311,17 @@ impl Phone {
         )
     }
 
-    /// A check-in.
+    /// A check-in: the observer arrived.
     #[track_caller]
     pub fn check_in(&mut self, station: &str) -> SdJwt {
+        self.move_to(station, Move::Arrived)
+    }
+
+    /// A check-in of either kind.
+    #[track_caller]
+    pub fn move_to(&mut self, station: &str, event: Move) -> SdJwt {
         let check_in = CheckIn {
-            event: Move::Arrived,
+            event,
             station: station.to_owned(),
             place: None,
         };

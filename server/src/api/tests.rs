@@ -183,7 +183,8 @@ macro_rules! serve {
     }};
 }
 
-// After the macro that it uses.
+// After the macro that they use.
+mod room;
 mod sessions;
 
 async fn send(
@@ -309,7 +310,17 @@ impl Phone {
         base: Option<EntryHash>,
         fields: &ReportFields,
     ) -> Value {
-        let (clear, disclosed) = fields.to_body();
+        let body = fields.to_body();
+        self.sign_body(subject, kind, base, body)
+    }
+
+    fn sign_body(
+        &mut self,
+        subject: SubjectId,
+        kind: Kind,
+        base: Option<EntryHash>,
+        (clear, disclosed): (serde_json::Map<String, Value>, Vec<(&'static str, Value)>),
+    ) -> Value {
         self.seq += 1;
         let draft = Draft {
             mission: self.mission,

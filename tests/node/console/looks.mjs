@@ -4,20 +4,23 @@
 
 import assert from 'node:assert/strict';
 import AxeBuilder from '@axe-core/playwright';
-import { account, code, overflows, phone, put, row, story } from './stage.mjs';
+import { account, code, overflows, phone, put, row, server, story } from './stage.mjs';
 
 const WIDTHS = [360, 1024, 1920];
+/** The room's wall. */
+const WALL = [360, 1024, 1920, 3840];
+const HEIGHTS = { 360: 720, 1920: 1080, 3840: 2160 };
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
 /** Looks at what the page shows now. */
-async function look(page, name) {
+async function look(page, name, widths = WIDTHS) {
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
     const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target).join(' ')}`);
     assert.deepEqual(found, [], `${name}, ${colorScheme}`);
-    for (const width of WIDTHS) {
-      await page.setViewportSize({ width, height: width === 360 ? 720 : 900 });
+    for (const width of widths) {
+      await page.setViewportSize({ width, height: HEIGHTS[width] ?? 900 });
       await page.screenshot({ path: `${process.env.SHOTS}-${name}-${width}-${colorScheme}.png` });
       assert.deepEqual(await overflows(page), [], `${name} at ${width}`);
     }
@@ -31,7 +34,18 @@ await story(async (open) => {
   const report = await observer.file(
     'Several people put bundles of ballots into the urn while the chairman looked away.',
     '--category', 'ballot_stuffing', '--severity', 'critical', '--station', '8-1',
+    '--lat', '40.4705', '--lon', '49.8402',
   );
+  await observer.run('check-in', '--station', '8-1');
+  const other = phone('D-2');
+  await other.run('check-in', '--station', '37-2');
+  for (const [station, severity, category] of [
+    ['8-2', 'high', 'violence'], ['8-3', 'medium', 'ink_check_omitted'], ['8-3', 'low', 'accessibility'],
+    ['37-1', 'medium', 'ballot_box_defect'], ['37-4', 'critical', 'violence'], ['37-4', 'high', 'ballot_stuffing'],
+  ]) {
+    await other.run('file', '--text', 'Seen', '--category', category, '--severity', severity, '--station', station);
+  }
+  await other.sync();
   await observer.run('attach', report, await put('note.txt', 'what was seen'));
   await observer.sync();
   await observer.sync();
@@ -88,8 +102,25 @@ await story(async (open) => {
     if (name === 'Messages') await page.getByText('To whom').click();
     await look(page, name.toLowerCase());
   }
+  await page.getByRole('link', { name: 'Map', exact: true }).click();
+  await page.getByRole('button', { name: /reports, the worst/ }).first().waitFor();
+  await page.getByText('Layers and signs').click();
+  await look(page, 'map');
+  await page.getByRole('link', { name: 'Room', exact: true }).click();
+  await page.getByText('The figures follow what comes in.').waitFor();
+  await look(page, 'room', WALL);
+  await server.run('mission', 'set', '--untouched-after', '1s', '--silent-after', '1s');
+  await page.getByRole('alert').filter({ hasText: 'went silent' }).waitFor();
+  await look(page, 'room-alarm', WALL);
+  await page.getByRole('button', { name: 'Who?' }).click();
+  await page.getByRole('dialog').getByText('Last heard of').first().waitFor();
+  await look(page, 'silent');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Noted' }).click();
   await page.getByRole('link', { name: 'Desk', exact: true }).click();
   await row(page, 'bundles of ballots').click();
+  await page.getByRole('img', { name: 'Map: where the report was filed' }).waitFor();
+  await look(page, 'report-map');
   for (const [name, word] of [['Azərbaycanca', 'Məlumatlar'], ['Русский', 'Сообщения']]) {
     await page.keyboard.press('Control+k');
     await page.locator('dialog input').fill(name);

@@ -23,6 +23,8 @@ export const server = {
   kill: () => stage({ do: 'kill' }),
   stop: () => stage({ do: 'stop' }),
   start: () => stage({ do: 'start' }),
+  /** A setting, for the next start. */
+  set: (name, value) => stage({ do: 'set', name, value }),
   /** A command of `scrutineer`. */
   run: (...args) => stage({ do: 'scrutineer', args }),
 };
@@ -61,7 +63,9 @@ export function launch() {
     executablePath: PLACES.find((place) => existsSync(place)),
     args: [
       ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-      '--disable-gpu',
+      // Maps are drawn without a graphics card.
+      '--use-angle=swiftshader',
+      '--enable-unsafe-swiftshader',
       '--disable-quic',
       '--no-first-run',
       '--disable-background-networking',
@@ -77,10 +81,10 @@ export async function story(play) {
   const complaints = [];
   const pages = [];
   try {
-    await play(async (options = {}) => {
+    await play(async ({ elsewhere, ...options } = {}) => {
       const context = await browser.newContext({ locale: 'en-GB', baseURL: origin, ...options });
       context.setDefaultTimeout(60_000);
-      pages.push(await watched(await context.newPage(), complaints));
+      pages.push(await watched(await context.newPage(), complaints, elsewhere));
       return pages.at(-1);
     });
   } catch (error) {
@@ -97,11 +101,13 @@ export async function story(play) {
   process.exit(0);
 }
 
-/** A page that notes mistakes, violations of its policy, and requests for elsewhere. */
-async function watched(page, complaints) {
+/** A page that notes mistakes, violations of its policy, and requests for elsewhere: for
+    any other origin than the server's, and the one that this server names. */
+async function watched(page, complaints, elsewhere) {
+  const known = [origin, 'blob:', elsewhere].filter(Boolean);
   page.on('pageerror', (error) => complaints.push(String(error.stack ?? error)));
   page.on('request', (request) => {
-    if (!request.url().startsWith(origin) && !request.url().startsWith('blob:'))
+    if (!known.some((one) => request.url().startsWith(one)))
       complaints.push(`asked elsewhere: ${request.url()}`);
   });
   await page.exposeFunction('complain', (what) => complaints.push(what));

@@ -11,6 +11,8 @@ on_both_databases!(
     the_missions_pages,
     filters_and_palette,
     words_are_found,
+    the_map,
+    the_room,
     looks,
     hostile_words_and_files
 );
@@ -41,6 +43,14 @@ fn the_missions_pages(kind: Kind) {
 
 fn words_are_found(kind: Kind) {
     play(kind, "search");
+}
+
+fn the_map(kind: Kind) {
+    play(kind, "map");
+}
+
+fn the_room(kind: Kind) {
+    play(kind, "room");
 }
 
 fn looks(kind: Kind) {

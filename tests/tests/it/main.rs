@@ -28,6 +28,7 @@ mod rebuilding;
 mod recovery;
 mod reference;
 mod releases;
+mod room;
 mod sealed_home;
 mod secret_service;
 mod sim;
