@@ -57,7 +57,7 @@ await story(async (open) => {
 
   // A constituency is chosen, and a single report by its sign on the map.
   await map(page).click();
-  await page.getByLabel('Constituency', { exact: true }).selectOption('37');
+  await page.getByRole('combobox', { name: 'Constituency', exact: true }).selectOption('37');
   await page.getByText('1 of 1 reports are in sight.').waitFor();
   const ground = page.locator('.maplibregl-canvas');
   await until('the report under the pointer', async () => {
@@ -76,11 +76,11 @@ await story(async (open) => {
   // The desk has the map's filter, and the other way round.
   await page.getByRole('button', { name: 'constituency 37' }).click();
   await row(page, 'Ink is missing').waitFor();
-  await page.getByLabel('Severity', { exact: true }).selectOption('critical');
+  await page.getByRole('combobox', { name: 'Severity', exact: true }).selectOption('critical');
   await map(page).click();
   await page.getByText('1 of 1 reports are in sight.').waitFor();
-  assert.equal(await page.getByLabel('Severity', { exact: true }).inputValue(), 'critical');
-  await page.getByLabel('Severity', { exact: true }).selectOption('');
+  assert.equal(await page.getByRole('combobox', { name: 'Severity', exact: true }).inputValue(), 'critical');
+  await page.getByRole('combobox', { name: 'Severity', exact: true }).selectOption('');
   await page.getByRole('button', { name: 'Show everything' }).click();
   await page.getByText('5 of 6 reports are in sight.').waitFor();
 

@@ -106,6 +106,11 @@ export async function story(play) {
 async function watched(page, complaints, elsewhere) {
   const known = [origin, 'blob:', elsewhere].filter(Boolean);
   page.on('pageerror', (error) => complaints.push(String(error.stack ?? error)));
+  // What a page or the map's library writes; a refused or cut request is a browser's own.
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
+      complaints.push(message.text());
+  });
   page.on('request', (request) => {
     if (!known.some((one) => request.url().startsWith(one)))
       complaints.push(`asked elsewhere: ${request.url()}`);
