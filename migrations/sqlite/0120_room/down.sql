@@ -1,3 +1,4 @@
+DROP INDEX devices_people;
 DROP INDEX check_ins_accreditation;
 DROP TABLE device_contacts;
 ALTER TABLE missions DROP COLUMN untouched_after;

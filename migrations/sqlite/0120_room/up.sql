@@ -13,3 +13,6 @@ CREATE TABLE device_contacts (
 
 -- Where each observer went last.
 CREATE INDEX check_ins_accreditation ON check_ins (mission, accreditation, number);
+
+-- Who has a phone, without their keys: those are wide.
+CREATE INDEX devices_people ON devices (mission, accreditation, revoked_number, id);

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     store::{
         Conn, missions, registers,
-        room::{self, Alike, Order, Silence, SilentRow, UntouchedRow},
+        room::{self, Outline, Silence, SilentRow, UntouchedRow},
     },
 };
 
@@ -30,8 +30,6 @@ const A_DAY: i64 = 24 * 3600;
 const MINUTES: usize = 60;
 /// Untouched reports that are told one by one.
 const OLDEST: i64 = 50;
-/// Silent observers that are told one by one.
-const LATEST: i64 = 10;
 /// A severity that nobody has given.
 const NONE: &str = "none";
 
@@ -205,21 +203,6 @@ pub struct Observers {
     pub silent: i64,
     /// When the last of the silent passed the limit.
     pub last_silent_at: Option<String>,
-    /// Who went silent last, at most 10.
-    pub latest: Vec<SilentObserver>,
-}
-
-/// An observer who went silent.
-#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
-pub struct SilentObserver {
-    /// The pseudonym.
-    pub observer: String,
-    /// The institution.
-    pub institution: Option<String>,
-    /// Code of the station where they arrived last.
-    pub station: Option<String>,
-    /// When anything was last heard of them.
-    pub heard_at: String,
 }
 
 /// Takes the figures.
@@ -228,15 +211,17 @@ pub struct SilentObserver {
 /// The database's.
 pub fn figures(conn: &mut Conn, mission: MissionRef, now: Micros) -> Result<Room> {
     let limits = limits(conn, mission)?;
-    let first = first_minute(now);
-    let alike = room::alike(conn, mission.no, first)?;
+    let mut tally = Tally::new(first_minute(now));
+    room::each_report(conn, mission.no, &mut |report| tally.add(report))?;
+    let coverage = coverage(conn, mission, &tally.stations)?;
+    let (incoming, reports) = tally.told();
     Ok(Room {
         at: now.rfc3339(),
         limits,
-        incoming: incoming(first, &alike),
-        reports: counts(&alike),
+        incoming,
+        reports,
         untouched: untouched(conn, mission, now, limits)?,
-        coverage: coverage(conn, mission)?,
+        coverage,
         observers: observers(conn, mission, now, limits)?,
     })
 }
@@ -247,50 +232,93 @@ fn first_minute(now: Micros) -> Micros {
     Micros((now.seconds().div_euclid(60) - (minutes - 1)) * 60_000_000)
 }
 
-fn incoming(first: Micros, alike: &[Alike]) -> Incoming {
-    let mut minutes = vec![0; MINUTES];
-    for group in alike {
-        // What another server's clock put into the next minute is of this one.
-        let Ok(at) = usize::try_from(group.minute) else {
-            continue;
-        };
-        minutes[at.min(MINUTES - 1)] += group.reports;
+/// Reports as they are counted, one after the other.
+struct Tally {
+    first: Micros,
+    minutes: Vec<i64>,
+    counts: Counts,
+    categories: HashMap<String, BTreeMap<String, i64>>,
+    /// Of each station that reports name: all of them, and the critical ones.
+    stations: HashMap<String, (i64, i64)>,
+}
+
+impl Tally {
+    fn new(first: Micros) -> Self {
+        Self {
+            first,
+            minutes: vec![0; MINUTES],
+            counts: Counts::default(),
+            categories: HashMap::new(),
+            stations: HashMap::new(),
+        }
     }
-    Incoming {
-        from: first.rfc3339(),
-        minutes,
+
+    fn add(&mut self, report: &Outline) {
+        let minute = (report.received_at - self.first.0).div_euclid(60_000_000);
+        // What another server's clock put into the next minute is of this one.
+        if let Ok(minute) = usize::try_from(minute) {
+            self.minutes[minute.min(MINUTES - 1)] += 1;
+        }
+        if report.withdrawn {
+            self.counts.withdrawn += 1;
+            return;
+        }
+        let severity = report.severity.as_deref().unwrap_or(NONE);
+        self.counts.total += 1;
+        bump(&mut self.counts.by_status, &report.status);
+        bump(&mut self.counts.by_severity, severity);
+        if let Some(category) = self.categories.get_mut(&report.category) {
+            bump(category, severity);
+        } else {
+            let begun = BTreeMap::from([(severity.to_owned(), 1)]);
+            self.categories.insert(report.category.clone(), begun);
+        }
+        let Some(station) = &report.station else {
+            return;
+        };
+        let critical = i64::from(severity == "critical");
+        if let Some(counts) = self.stations.get_mut(station) {
+            counts.0 += 1;
+            counts.1 += critical;
+        } else {
+            self.stations.insert(station.clone(), (1, critical));
+        }
+    }
+
+    fn told(self) -> (Incoming, Counts) {
+        let mut by_category: Vec<_> = self
+            .categories
+            .into_iter()
+            .map(|(category, by_severity)| CategoryCounts {
+                category,
+                total: by_severity.values().sum(),
+                by_severity,
+            })
+            .collect();
+        by_category.sort_by(|a, b| {
+            b.total
+                .cmp(&a.total)
+                .then_with(|| a.category.cmp(&b.category))
+        });
+        let incoming = Incoming {
+            from: self.first.rfc3339(),
+            minutes: self.minutes,
+        };
+        let counts = Counts {
+            by_category,
+            ..self.counts
+        };
+        (incoming, counts)
     }
 }
 
-fn counts(alike: &[Alike]) -> Counts {
-    let mut counts = Counts::default();
-    let mut categories: HashMap<&str, BTreeMap<String, i64>> = HashMap::new();
-    for group in alike {
-        if group.withdrawn {
-            counts.withdrawn += group.reports;
-            continue;
-        }
-        let severity = group.severity.as_deref().unwrap_or(NONE);
-        counts.total += group.reports;
-        *counts.by_status.entry(group.status.clone()).or_default() += group.reports;
-        *counts.by_severity.entry(severity.to_owned()).or_default() += group.reports;
-        let category = categories.entry(&group.category).or_default();
-        *category.entry(severity.to_owned()).or_default() += group.reports;
+/// One more of a word; the word is copied when it is new, not for each report.
+fn bump(counts: &mut BTreeMap<String, i64>, word: &str) {
+    if let Some(count) = counts.get_mut(word) {
+        *count += 1;
+    } else {
+        counts.insert(word.to_owned(), 1);
     }
-    counts.by_category = categories
-        .into_iter()
-        .map(|(category, by_severity)| CategoryCounts {
-            category: category.to_owned(),
-            total: by_severity.values().sum(),
-            by_severity,
-        })
-        .collect();
-    counts.by_category.sort_by(|a, b| {
-        b.total
-            .cmp(&a.total)
-            .then_with(|| a.category.cmp(&b.category))
-    });
-    counts
 }
 
 fn untouched(
@@ -299,9 +327,8 @@ fn untouched(
     now: Micros,
     limits: Limits,
 ) -> Result<Untouched> {
-    let (count, _) = room::count_untouched(conn, mission.no, Micros(i64::MAX))?;
     let passed = now.plus_seconds(-limits.untouched_after);
-    let (due, last) = room::count_untouched(conn, mission.no, passed)?;
+    let (count, due, last) = room::count_untouched(conn, mission.no, passed)?;
     let oldest = room::oldest_untouched(conn, mission.no, OLDEST)?
         .into_iter()
         .map(untouched_report)
@@ -324,19 +351,15 @@ fn untouched_report(row: UntouchedRow) -> Result<UntouchedReport> {
     })
 }
 
-fn coverage(conn: &mut Conn, mission: MissionRef) -> Result<Coverage> {
+fn coverage(
+    conn: &mut Conn,
+    mission: MissionRef,
+    reports: &HashMap<String, (i64, i64)>,
+) -> Result<Coverage> {
     let covered: HashSet<String> = room::present(conn, mission.no)?
         .into_iter()
         .map(|present| present.station)
         .collect();
-    let mut reports: HashMap<String, (i64, i64)> = HashMap::new();
-    for group in room::at_stations(conn, mission.no)? {
-        let (all, critical) = reports.entry(group.station).or_default();
-        *all += group.reports;
-        if group.severity.as_deref() == Some("critical") {
-            *critical += group.reports;
-        }
-    }
     // Stations without a constituency stand last: `false` comes first.
     let mut parts: BTreeMap<(bool, Option<String>), ConstituencyCoverage> = BTreeMap::new();
     for station in registers::stations(conn, mission.no)?.into_values() {
@@ -390,15 +413,6 @@ fn observers(
 ) -> Result<Observers> {
     let silence = silence(now, limits);
     let people = room::people(conn, mission.no, silence)?;
-    let latest = room::silent(conn, mission.no, silence, &Order::Latest, LATEST)?
-        .into_iter()
-        .map(|row| SilentObserver {
-            observer: row.pseudonym,
-            institution: Some(row.institution).filter(|name| !name.is_empty()),
-            station: row.station,
-            heard_at: Micros(row.heard_at).rfc3339(),
-        })
-        .collect();
     let passed = |at: i64| Micros(at).plus_seconds(limits.silent_after).rfc3339();
     Ok(Observers {
         registered: room::registered(conn, mission.no)?,
@@ -408,7 +422,6 @@ fn observers(
         never_came: people.enrolled - people.present - people.departed,
         silent: people.silent,
         last_silent_at: people.last_heard_at.map(passed),
-        latest,
     })
 }
 
@@ -434,5 +447,5 @@ pub fn silent(
     limit: i64,
 ) -> Result<Vec<SilentRow>> {
     let silence = silence(now, limits(conn, mission)?);
-    room::silent(conn, mission.no, silence, &Order::Longest(after), limit)
+    room::silent(conn, mission.no, silence, after, limit)
 }

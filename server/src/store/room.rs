@@ -1,10 +1,11 @@
 //! Figures of a mission for the room's wall: each is one statement over what is there.
 
 use diesel::{
+    connection::DefaultLoadingMode,
     dsl::{count_star, exists, max, not},
     prelude::*,
     sql_query,
-    sql_types::{BigInt, Bool, Integer, Nullable, Text},
+    sql_types::{BigInt, Integer, Nullable, Text},
 };
 
 use super::{
@@ -45,41 +46,38 @@ pub fn set_limits(
     ensure_one(changed)
 }
 
-/// Reports that are alike in all of this.
-#[derive(Debug, QueryableByName)]
-pub struct Alike {
-    /// Category code.
-    #[diesel(sql_type = Text)]
+/// What is counted of a report.
+#[derive(Debug, Queryable)]
+#[expect(missing_docs, reason = "as in `reports`")]
+pub struct Outline {
     pub category: String,
-    /// Severity, if one is known.
-    #[diesel(sql_type = Nullable<Text>)]
     pub severity: Option<String>,
-    /// Status.
-    #[diesel(sql_type = Text)]
     pub status: String,
-    /// Taken back by the observer.
-    #[diesel(sql_type = Bool)]
+    pub station: Option<String>,
     pub withdrawn: bool,
-    /// In which minute after `since` they came in; -1: before.
-    #[diesel(sql_type = BigInt)]
-    pub minute: i64,
-    /// How many.
-    #[diesel(sql_type = BigInt)]
-    pub reports: i64,
+    pub received_at: i64,
 }
 
-/// All reports, counted by what they have in common.
+/// Hands out every report, in one pass and without holding them all: a group for each
+/// figure would read the table as often.
 ///
 /// # Errors
 /// The database's.
-pub fn alike(conn: &mut Conn, mission: i32, since: Micros) -> Result<Vec<Alike>> {
-    const SQL: &str = "SELECT category, severity, status, withdrawn, \
-        CASE WHEN received_at >= $1 THEN (received_at - $1) / 60000000 ELSE -1 END AS minute, \
-        count(*) AS reports FROM reports WHERE mission = $2 GROUP BY 1, 2, 3, 4, 5";
-    Ok(on_backend!(conn, |inner| sql_query(SQL)
-        .bind::<BigInt, _>(since.0)
-        .bind::<Integer, _>(mission)
-        .load(inner))?)
+pub fn each_report(conn: &mut Conn, mission: i32, take: &mut dyn FnMut(&Outline)) -> Result<()> {
+    let query = reports::table.filter(reports::mission.eq(mission)).select((
+        reports::category,
+        reports::severity,
+        reports::status,
+        reports::station,
+        reports::withdrawn,
+        reports::received_at,
+    ));
+    on_backend!(conn, |inner| {
+        for row in query.load_iter::<Outline, DefaultLoadingMode>(inner)? {
+            take(&row?);
+        }
+    });
+    Ok(())
 }
 
 /// Reports of one station and severity.
@@ -137,15 +135,25 @@ macro_rules! untouched {
     };
 }
 
-/// How many of them came in at a time or before, and when the last of those did.
+/// How many there are; of those that came in at a time or before, how many, and when the
+/// last did.
 ///
 /// # Errors
 /// The database's.
-pub fn count_untouched(conn: &mut Conn, mission: i32, until: Micros) -> Result<(i64, Option<i64>)> {
-    Ok(untouched!(mission)
+pub fn count_untouched(
+    conn: &mut Conn,
+    mission: i32,
+    until: Micros,
+) -> Result<(i64, i64, Option<i64>)> {
+    let all: i64 = untouched!(mission).select(count_star()).first(conn)?;
+    if all == 0 {
+        return Ok((0, 0, None));
+    }
+    let (due, last) = untouched!(mission)
         .filter(reports::received_at.le(until.0))
         .select((count_star(), max(reports::received_at)))
-        .first(conn)?)
+        .first(conn)?;
+    Ok((all, due, last))
 }
 
 /// The oldest of them.
@@ -260,16 +268,8 @@ pub struct SilentRow {
     pub heard_at: i64,
 }
 
-/// In which order, and from where on.
-#[derive(Clone, Debug)]
-pub enum Order {
-    /// Who went silent last first.
-    Latest,
-    /// Who has been silent longest first: those behind this time and number.
-    Longest(Option<(i64, String)>),
-}
-
-/// Observers who went silent.
+/// Observers who went silent, those who have been so for longest first: those behind a
+/// time and a number.
 ///
 /// # Errors
 /// The database's.
@@ -277,13 +277,9 @@ pub fn silent(
     conn: &mut Conn,
     mission: i32,
     silence: Silence,
-    order: &Order,
+    after: Option<(i64, String)>,
     limit: i64,
 ) -> Result<Vec<SilentRow>> {
-    let (direction, after) = match order {
-        Order::Latest => ("DESC", None),
-        Order::Longest(after) => ("ASC", after.clone()),
-    };
     let (heard_at, number) = after.unwrap_or((i64::MIN, String::new()));
     let sql = format!(
         "{PEOPLE} SELECT a.number, a.name, a.pseudonym, a.institution, people.station, \
@@ -291,7 +287,7 @@ pub fn silent(
         JOIN accreditations a ON a.mission = $1 AND a.id = people.accreditation \
         LEFT JOIN stations ON stations.mission = $1 AND stations.code = people.station \
         WHERE {SILENT} AND (heard_at > $4 OR (heard_at = $4 AND a.number > $5)) \
-        ORDER BY people.heard_at {direction}, a.number LIMIT $6"
+        ORDER BY people.heard_at, a.number LIMIT $6"
     );
     Ok(on_backend!(conn, |inner| sql_query(sql)
         .bind::<Integer, _>(mission)

@@ -104,8 +104,9 @@ await story(async (open) => {
   }
   await page.getByRole('link', { name: 'Map', exact: true }).click();
   await page.getByRole('button', { name: /reports, the worst/ }).first().waitFor();
-  await page.getByText('Layers and signs').click();
   await look(page, 'map');
+  await page.getByText('Layers and signs').click();
+  await look(page, 'map-layers');
   await page.getByRole('link', { name: 'Room', exact: true }).click();
   await page.getByText('The figures follow what comes in.').waitFor();
   await look(page, 'room', WALL);

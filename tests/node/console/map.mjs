@@ -117,6 +117,38 @@ await story(async (open) => {
   await listed(bare).filter({ hasText: 'No station' }).click();
   await bare.getByRole('article').getByText('Far from any place').first().waitFor();
 
+  // As many as one answer holds, and one more that comes in live.
+  const many = 100_000;
+  const column = (of) => Array.from({ length: many }, (_, at) => of(at));
+  const crowded = await open({ viewport: { width: 1280, height: 800 } });
+  await crowded.route('**/v1/map/reports*', async (route) => {
+    const { cursor } = await (await route.fetch()).json();
+    await route.fulfill({
+      json: {
+        cursor,
+        more: false,
+        id: column((at) => `00000000-0000-4000-8000-${String(at).padStart(12, '0')}`),
+        lon: column((at) => 45 + (at % 317) / 60),
+        lat: column((at) => 39 + (at % 293) / 100),
+        severity: column((at) => at % 5),
+        status: column(() => 0),
+        category: column(() => 0),
+        station: column(() => null),
+        received: column((at) => 1_700_000_000 - at),
+        statuses: ['received'],
+        categories: ['ballot_stuffing'],
+        stations: [],
+      },
+    });
+  });
+  await signIn(crowded, await account('analyst'));
+  await map(crowded).click();
+  await crowded.getByText('100000 of 100000 reports are in sight.').waitFor();
+  await cluster(crowded, /^\d{4,} reports, the worst: critical/).first().waitFor();
+  await file('One more', '--station', '8-1', '--severity', 'low');
+  await crowded.getByText('100001 of 100001 reports are in sight.').waitFor();
+  await crowded.context().close();
+
   // Tiles of whoever runs the server, from their address and no other.
   const asked = [];
   const tiles = createServer((request, response) => {

@@ -46,8 +46,12 @@ class Room {
       ? (this.figures?.untouched.due ?? 0)
       : 0,
   );
-  /** Observers who went silent since this desk was told last. */
-  silent = $derived(this.#newlySilent());
+  /** Silent observers, if any of them went silent since this desk was told last. */
+  silent = $derived(
+    late(this.figures?.observers.last_silent_at, this.#acknowledged.silent)
+      ? (this.figures?.observers.silent ?? 0)
+      : 0,
+  );
 
   /** Reads until the answer is called. */
   start(mission: string): () => void {
@@ -85,17 +89,6 @@ class Room {
     const at = this.figures ? Date.parse(this.figures.at) : 0;
     this.#acknowledged = { untouched: at, silent: at };
     localStorage.setItem(this.#key, JSON.stringify(this.#acknowledged));
-  }
-
-  #newlySilent(): number {
-    const observers = this.figures?.observers;
-    if (!observers || !late(observers.last_silent_at, this.#acknowledged.silent)) return 0;
-    // Older ones stand behind those that are told one by one.
-    const limit = (this.figures?.limits.silent_after ?? 0) * 1000;
-    const fresh = observers.latest.filter(
-      (one) => Date.parse(one.heard_at) + limit > this.#acknowledged.silent,
-    ).length;
-    return fresh === observers.latest.length ? observers.silent : fresh;
   }
 
   #later(wait: number): void {
