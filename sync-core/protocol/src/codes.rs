@@ -94,7 +94,6 @@ codes! {
     AccreditationRevoked "accreditation_revoked" Problem 409 "The accreditation has been revoked.";
     // accounts
     OwnAccount "own_account" Problem 403 "Another lead must change your account.";
-    LastLead "last_lead" Problem 409 "The mission would be left without a lead.";
     AccountElsewhere "account_elsewhere" Problem 409 "The account has roles elsewhere on this server; only whoever runs it may do this.";
     // decisions
     StaleDecision "stale_decision" Problem 409 "The report has changed since it was read.";

@@ -50,10 +50,10 @@ await story(async (open) => {
   await items.first().getByText('Disabled an account').waitFor();
   await items.first().getByText("at the server's command line").waitFor();
   await items.first().getByText(first.email).waitFor();
-  await reading.getByLabel('What', { exact: true }).selectOption({ label: 'Erased a report' });
+  await reading.getByLabel(/^What/).selectOption({ label: 'Erased a report' });
   await until('one erasure', async () => (await items.count()) === 1);
   await items.getByText(second.email).waitFor();
-  await reading.getByLabel('What', { exact: true }).selectOption({ label: 'Anything' });
+  await reading.getByLabel(/^What/).selectOption({ label: 'Anything' });
   await reading.getByLabel('Who, or to whom').selectOption({ label: second.email });
   await until('hers alone', async () => {
     const texts = await items.allTextContents();
@@ -72,6 +72,6 @@ await story(async (open) => {
   const text = await readFile(await download.path(), 'utf8');
   assert(text.includes(second.email) && text.includes(',erase,'), text);
   assert(!text.includes('user disable') && !text.includes(',account_disabled,'), text);
-  await reading.getByLabel('Who, or to whom').selectOption({ label: "Anybody's" });
+  await reading.getByLabel('Who, or to whom').selectOption({ label: 'Anybody' });
   await items.first().getByText('Downloaded the audit trail').waitFor();
 });
