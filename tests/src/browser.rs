@@ -108,7 +108,8 @@ impl Stage {
     fn account(&mut self, role: &str) -> Value {
         self.accounts += 1;
         let email = format!("{role}-{}@example.org", self.accounts);
-        self.site.add_user(Some(self.mission), role, &email);
+        let mission = (role != "operator").then_some(self.mission);
+        self.site.add_user(mission, role, &email);
         json!({ "email": email, "password": PASSWORD })
     }
 

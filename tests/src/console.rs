@@ -43,6 +43,12 @@ impl Console {
         }
     }
 
+    /// Where the server is.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// The same person at another server.
     #[must_use]
     pub fn at(&self, origin: &str) -> Self {

@@ -1,37 +1,21 @@
 //! `GET /v1/exports/{format}`: reports as a file.
-//!
-//! The file is written to the disk first, from one snapshot: a slow reader
-//! would otherwise hold the snapshot, and with it the database's old pages, for
-//! as long as it likes.
 
-use std::io::{BufWriter, Seek as _, Write as _};
-
-use actix_web::{
-    HttpRequest, HttpResponse,
-    body::SizedStream,
-    http::header,
-    web::{self, Bytes},
-};
-use futures_util::stream;
+use actix_web::{HttpRequest, HttpResponse, web};
 use protocol::codes::Code;
-use tokio::io::AsyncReadExt as _;
 
-use super::{Api, error::ApiError, guard::Person, query, work};
+use super::{Api, download, error::ApiError, guard::Person, query, work};
 use crate::{
     app::App,
     auth::Role,
     domain::{
+        audit::{Act, By, Deed},
         export::{self, Format, Options},
         missions,
         reports::malformed,
     },
-    error::Error,
 };
 
 pub(super) const ERRORS: &[Code] = &[Code::MalformedQuery, Code::NotFound, Code::Overloaded];
-
-/// Bytes read from the file at once.
-const CHUNK: usize = 64 * 1024;
 
 /// Export reports, with the filters of the list.
 ///
@@ -82,40 +66,20 @@ pub(super) async fn export_reports(
     if let Some(language) = language {
         options.language = language;
     }
-    let turn = api.exports().try_acquire_owned().map_err(|_| {
-        ApiError::new(Code::Overloaded, "other exports are being written").retry_after(10)
-    })?;
-    let file = work::read(&app, move |app, conn| {
-        let _turn = turn;
-        let mission = missions::get(conn, person.mission.id)?;
-        // Beside the database, where there is room; without a name, so that a
-        // crash leaves nothing behind.
-        let failed = || Error::io(&app.config.data);
-        let mut out = BufWriter::with_capacity(
-            CHUNK,
-            tempfile::tempfile_in(&app.config.data).map_err(failed())?,
-        );
-        export::write(conn, app.office(), &mission, &options, &mut out)?;
-        out.flush().map_err(failed())?;
-        let mut file = out
-            .into_inner()
-            .map_err(|error| failed()(error.into_error()))?;
-        file.rewind().map_err(failed())?;
-        let bytes = file.metadata().map_err(failed())?.len();
-        Ok((file, bytes))
+    let turn = api.turn_to_export()?;
+    let told = options.told()?;
+    work::write(&app, move |app, conn| {
+        Deed::new(&app.host, By::Person(person.user), Act::Export, told)
+            .note(conn, person.mission.no)
     })
     .await?;
-    let (file, bytes) = file;
-    let content = stream::try_unfold(tokio::fs::File::from_std(file), |mut file| async move {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        let read = file.read_buf(&mut chunk).await?;
-        Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(chunk), file)))
-    });
-    let name = format!("attachment; filename=\"reports.{}\"", format.name());
-    Ok(HttpResponse::Ok()
-        .content_type(format.media_type())
-        .insert_header((header::CONTENT_DISPOSITION, name))
-        .body(SizedStream::new(bytes, content)))
+    let name = format!("reports.{}", format.name());
+    download::send(&app, &name, format.media_type(), move |app, conn, out| {
+        let _turn = turn;
+        let mission = missions::get(conn, person.mission.id)?;
+        export::write(conn, app.office(), &mission, &options, out).map(drop)
+    })
+    .await
 }
 
 /// A language tag, as far as the labels use them.

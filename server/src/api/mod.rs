@@ -1,14 +1,17 @@
 //! The HTTP interface. All routes stand in [`routes`]; each endpoint has a file
 //! of its own; [`error`] is the only form in which an error leaves.
 
+mod accounts;
 mod accreditations;
 mod attention;
+mod audit;
 mod body;
 mod bundles;
 mod console;
 mod cookie;
 mod devices;
 mod docs;
+mod download;
 mod enrolments;
 mod erasures;
 pub mod error;
@@ -18,6 +21,7 @@ mod exchange;
 mod exports;
 pub mod guard;
 mod health;
+mod imports;
 mod jwks;
 mod kept;
 mod login;
@@ -48,7 +52,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, http::header, middleware::from_fn, web};
 use protocol::codes::Code;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::error::ApiError;
 use crate::{app::App, auth::Limiter, domain::admission::Admission};
@@ -57,6 +61,8 @@ use crate::{app::App, auth::Limiter, domain::admission::Admission};
 const ARGON: usize = 2;
 /// Exports written at once.
 const EXPORTS: usize = 2;
+/// Files of registers held at once.
+const IMPORTS: usize = 2;
 
 /// What the workers of one server share. Make it once, clone it for each.
 #[derive(Clone, Debug)]
@@ -69,6 +75,7 @@ struct Shared {
     couriers: Limiter,
     argon: Semaphore,
     exports: Arc<Semaphore>,
+    imports: Arc<Semaphore>,
     admission: Admission,
     feeds: Arc<events::Feeds>,
     kept: kept::Kept,
@@ -84,6 +91,7 @@ impl Api {
             couriers: Limiter::new(app.host.clone(), app.config.bundle_requests),
             argon: Semaphore::new(ARGON),
             exports: Arc::new(Semaphore::new(EXPORTS)),
+            imports: Arc::new(Semaphore::new(IMPORTS)),
             admission: Admission::new(app.config.max_in_flight),
             feeds: Arc::default(),
             kept: kept::Kept::default(),
@@ -117,8 +125,15 @@ impl Api {
         &self.0.argon
     }
 
-    fn exports(&self) -> Arc<Semaphore> {
-        self.0.exports.clone()
+    /// A turn to write a file that is taken away.
+    fn turn_to_export(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.0.exports.clone().try_acquire_owned().map_err(|_| {
+            ApiError::new(Code::Overloaded, "other exports are being written").retry_after(10)
+        })
+    }
+
+    fn imports(&self) -> Arc<Semaphore> {
+        self.0.imports.clone()
     }
 
     /// Ends the lines to desks, which would hold up the server's end.

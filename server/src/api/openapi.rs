@@ -14,9 +14,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    accreditations, attention, bundles, console, devices, docs, enrolments, erasures, events,
-    evidence, exchange, exports, health, jwks, login, map, me, messages, metrics, missions,
-    quarantine, reference, registers, reports, room,
+    accounts, accreditations, attention, audit, bundles, console, devices, docs, enrolments, erasures, events, evidence, exchange, exports, health, imports, jwks, login, map, me, messages, metrics, missions, quarantine, reference, registers, reports, room,
     routes::{Policy, ROUTES, Route},
     second_factor, session, token,
 };
@@ -54,6 +52,12 @@ pub(super) const ERRORS: &[Code] = &[];
         accreditations::list::list_accreditations, accreditations::revoke::revoke_accreditation,
         enrolments::issue::issue_enrolment_code, devices::list::list_devices, devices::revoke::revoke_device,
         reports::erase::request_erasure, erasures::list::list_erasures, erasures::approve::approve_erasure,
+        accounts::list::list_accounts, accounts::add::add_account, accounts::roles::set_roles,
+        accounts::standing::set_standing, accounts::second_factor::reset_second_factor,
+        accounts::password::reset_password,
+        registers::save::take_register, registers::rows::list_station_rows,
+        imports::preview::preview_import, imports::apply::apply_import,
+        audit::list::list_audit, audit::csv::take_audit,
         missions::list_missions, health::healthz, health::readyz, metrics::metrics_text,
         openapi_json, docs::docs_page, docs::enrol_page,
     ),
@@ -68,6 +72,9 @@ pub(super) const ERRORS: &[Code] = &[];
         (name = "quarantine", description = "Entries that wait for a decision"),
         (name = "devices", description = "Who may file"),
         (name = "erasure", description = "A legal duty, done by two people"),
+        (name = "accounts", description = "Who works in the mission"),
+        (name = "registers", description = "Stations, accreditations, categories: read, taken away, imported"),
+        (name = "audit", description = "Who did what, when"),
         (name = "phones", description = "What sync-core speaks; see docs/protocol.md"),
         (name = "operation", description = "Running the server"),
         (name = "documents", description = "This interface"),

@@ -11,10 +11,7 @@ use actix_web::{
 use protocol::codes::Code;
 
 use super::{
-    accreditations, attention, bundles, console, devices, docs, enrolments, erasures, events,
-    evidence, exchange, exports, guard as gate, health, jwks, login, map, me, messages, metrics,
-    missions, openapi, quarantine, reference, registers, reports, room, second_factor, session,
-    token,
+    accounts, accreditations, attention, audit, bundles, console, devices, docs, enrolments, erasures, events, evidence, exchange, exports, guard as gate, health, imports, jwks, login, map, me, messages, metrics, missions, openapi, quarantine, reference, registers, reports, room, second_factor, session, token,
 };
 use crate::auth::Role::{self, Analyst, Auditor, Coordinator, Lead, Observer, Operator};
 
@@ -147,6 +144,21 @@ pub static ROUTES: &[Route] = routes! {
     POST "/v1/reports/{id}/erasure" LEADS reports::erase::ERRORS => reports::erase::request_erasure;
     GET "/v1/erasures" LEADS_AND_AUDITORS erasures::list::ERRORS => erasures::list::list_erasures;
     POST "/v1/erasures/{id}/approval" LEADS erasures::approve::ERRORS => erasures::approve::approve_erasure;
+    // who works in the mission
+    GET "/v1/accounts" LEADS_AND_AUDITORS accounts::list::ERRORS => accounts::list::list_accounts;
+    POST "/v1/accounts" LEADS accounts::add::ERRORS => accounts::add::add_account;
+    PUT "/v1/accounts/{id}/roles" LEADS accounts::roles::ERRORS => accounts::roles::set_roles;
+    PUT "/v1/accounts/{id}/standing" LEADS accounts::standing::ERRORS => accounts::standing::set_standing;
+    POST "/v1/accounts/{id}/second-factor-reset" LEADS accounts::second_factor::ERRORS => accounts::second_factor::reset_second_factor;
+    POST "/v1/accounts/{id}/password-reset" LEADS accounts::password::ERRORS => accounts::password::reset_password;
+    // what the mission works with
+    GET "/v1/registers/{register}" OVERSEERS registers::save::ERRORS => registers::save::take_register;
+    GET "/v1/registers/stations/rows" READERS registers::rows::ERRORS => registers::rows::list_station_rows;
+    POST "/v1/imports/{register}/preview" LEADS imports::preview::ERRORS => imports::preview::preview_import;
+    POST "/v1/imports/{register}" LEADS imports::apply::ERRORS => imports::apply::apply_import;
+    // who did what
+    GET "/v1/audit" LEADS_AND_AUDITORS audit::list::ERRORS => audit::list::list_audit;
+    GET "/v1/audit.csv" LEADS_AND_AUDITORS audit::csv::ERRORS => audit::csv::take_audit;
     // running the server
     GET "/v1/missions" OPERATORS missions::ERRORS => missions::list_missions;
     GET "/healthz" ANYONE health::HEALTH_ERRORS => health::healthz;

@@ -1,7 +1,7 @@
 //! What a token and a session ask of a person alike: the right password, the second
 //! factor if the account has one, and one mission.
 
-use actix_web::web;
+use actix_web::{rt, web};
 use protocol::{codes::Code, ids::UserId};
 use serde::Deserialize;
 use serde_json::json;
@@ -13,10 +13,10 @@ use crate::{
     auth::password,
     domain::{
         accounts::{self, Choice},
-        second_factor,
+        audit, second_factor,
     },
     error::{Error, Result},
-    store::Conn,
+    store::{Conn, users::SERVER as SERVER_NO},
 };
 
 pub(super) const ERRORS: &[Code] = &[
@@ -94,9 +94,12 @@ pub(super) async fn check(
         .map_err(|error| ApiError::internal(error.to_string()))?;
     let right = web::block(move || password::verify(&password, hash.as_deref())).await?;
     drop(permit);
-    let user = user
-        .filter(|_| right)
-        .ok_or_else(|| ApiError::new(Code::LoginFailed, ""))?;
+    let Some(user) = user.filter(|_| right) else {
+        if let Some(user) = user {
+            note_failure(app, user, "password");
+        }
+        return Err(ApiError::new(Code::LoginFailed, ""));
+    };
     Ok(Known {
         user,
         mission,
@@ -104,14 +107,53 @@ pub(super) async fn check(
     })
 }
 
+/// Notes a failed sign-in beside the answer, which comes as fast as for an address that
+/// nobody has.
+fn note_failure(app: &App, user: UserId, what: &'static str) {
+    let app = app.clone();
+    rt::spawn(async move {
+        let noted = work::write(&app, move |app, conn| {
+            audit::sign_in_failed(conn, &app.host, user, what)
+        });
+        if let Err(error) = noted.await {
+            tracing::warn!(code = %error.code(), "a failed sign-in was not noted");
+        }
+    });
+}
+
 impl Known {
+    /// Signs in: takes the second factor, chooses the mission, has `work` do the rest, and
+    /// notes it in the audit trail.
+    ///
+    /// # Errors
+    /// As [`Self::enter`], and what `work` returns.
+    pub(super) async fn sign_in<T: Send + 'static>(
+        self,
+        app: &App,
+        begin: impl FnOnce(&App, &mut Conn, &Choice, bool) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, ApiError> {
+        let user = self.user;
+        let done = work::write(app, move |app, conn| {
+            let (choice, proven) = self.enter(app, conn)?;
+            let mission = choice.mission.as_ref();
+            let mission = mission.map_or(SERVER_NO, |mission| mission.reference.no);
+            audit::signed_in(conn, &app.host, user, mission, proven)?;
+            begin(app, conn, &choice, proven)
+        })
+        .await;
+        if matches!(&done, Err(error) if error.code() == Code::SecondFactorInvalid) {
+            note_failure(app, user, "second_factor");
+        }
+        done
+    }
+
     /// Takes the second factor, and chooses the mission. `true` if a factor was shown.
     /// Runs inside `Store::write`.
     ///
     /// # Errors
     /// `second_factor_needed`, `second_factor_invalid`, `mission_choice_needed`,
     /// `mission_unknown`, `login_failed`, or the database's.
-    pub(super) fn enter(&self, app: &App, conn: &mut Conn) -> Result<(Choice, bool)> {
+    fn enter(&self, app: &App, conn: &mut Conn) -> Result<(Choice, bool)> {
         let now = app.host.now();
         let proven = second_factor::take(conn, &app.keys, now, self.user, self.code.as_deref())?;
         let choices = accounts::choices(conn, self.user)?;

@@ -16,9 +16,12 @@ use super::{
 use crate::{
     clock::Host,
     config::{Config, Durability},
-    domain::backup::{
-        self, Brought, Files, Losses, Made, Manifest, Opened, Recipients, SecretFile, Source, Step,
-        Target, Unsealer, Wish,
+    domain::{
+        audit::{Act, By, Deed},
+        backup::{
+            self, Brought, Files, Losses, Made, Manifest, Opened, Recipients, SecretFile, Source,
+            Step, Target, Unsealer, Wish,
+        },
     },
     error::{Error, Result},
     keys::Keys,
@@ -49,6 +52,11 @@ pub(super) fn backup(desk: &Desk, wish: Backup, out: Out) -> Result<()> {
     let made = backup::write(&source, &wish, &mut |step| bar.show(step));
     bar.clear();
     let made = made?;
+    // The backup shows the moment before: it cannot hold its own mention.
+    desk.store.write(|conn| {
+        let details = json!({ "backup": made.manifest.id, "sealed": !wish.recipients.is_empty() });
+        Deed::new(&desk.host, By::CommandLine, Act::Backup, details).note_everywhere(conn)
+    })?;
     let folder = wish.output.display();
     let keys = if wish.recipients.is_empty() {
         format!(
@@ -261,7 +269,12 @@ fn fill(store: &Store, host: &Host, opened: &Opened, out: Out) -> Result<Option<
         return Ok(None);
     }
     let bar = Bar::new(out);
-    let restored = store.write(|conn| opened.load(conn, host, &mut |step| bar.show(step)));
+    let restored = store.write(|conn| {
+        let restored = opened.load(conn, host, &mut |step| bar.show(step))?;
+        let details = json!({ "backup": id, "made_at": opened.manifest.created_at });
+        Deed::new(host, By::CommandLine, Act::Restore, details).note_everywhere(conn)?;
+        Ok(restored)
+    });
     bar.clear();
     Ok(Some(restored?.entries))
 }

@@ -12,7 +12,10 @@ use serde_json::json;
 
 use super::{Desk, args::Export, out::Out};
 use crate::{
-    domain::export::{self, Options},
+    domain::{
+        audit::{Act, By, Deed},
+        export::{self, Options},
+    },
     error::{Error, Result},
 };
 
@@ -24,6 +27,10 @@ pub(super) fn run(desk: &Desk, command: &Export, out: Out) -> Result<()> {
         names: command.names,
         language: command.language.to_lowercase(),
     };
+    let told = options.told()?;
+    desk.store.write(|conn| {
+        Deed::new(&desk.host, By::CommandLine, Act::Export, told).note(conn, mission.reference.no)
+    })?;
     let reports = write_whole(&command.output, |file| {
         desk.store
             .read(|conn| export::write(conn, desk.office(), &mission, &options, file))

@@ -5,7 +5,11 @@ use std::{
     io::{self, IsTerminal as _, Read as _},
 };
 
-use protocol::{codes::Code, enrolment::Invitation, ids::AccreditationId};
+use protocol::{
+    codes::Code,
+    enrolment::Invitation,
+    ids::{AccreditationId, UserId},
+};
 use qrcode::{QrCode, render::unicode::Dense1x2};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,10 +24,12 @@ use crate::{
     clock::Micros,
     domain::{
         accounts::{self, Account},
-        acts, enrolment as enrolments, second_factor,
+        acts,
+        audit::{self, Act, By, Deed},
+        enrolment as enrolments, second_factor,
     },
     error::{Error, Result},
-    store::{devices, presence::Presence},
+    store::{devices, presence::Presence, users::SERVER},
 };
 
 /// Bytes of a password's line.
@@ -43,7 +49,11 @@ pub(super) fn enrolment(desk: &Desk, command: Enrolment, out: Out) -> Result<()>
     };
     let hours = hours.unwrap_or(desk.config.enrolment_hours);
     let (code, expires) = desk.store.write(|conn| {
-        enrolments::issue(conn, &desk.host, mission.reference, &accreditation, hours)
+        let place = mission.reference;
+        let issued = enrolments::issue(conn, &desk.host, place, &accreditation, hours)?;
+        let by = By::CommandLine;
+        audit::code_issued(conn, &desk.host, by, place, &accreditation, issued.1)?;
+        Ok(issued)
     })?;
     let url = Invitation {
         origin,
@@ -119,7 +129,11 @@ pub(super) fn user(desk: &Desk, command: User, out: Out) -> Result<()> {
             let mission = mission.map(|mission| mission.reference);
             let password = password()?;
             let user = desk.store.write(|conn| {
-                accounts::add_user(conn, &desk.host, &email, &password, mission, role)
+                let user = accounts::add_user(conn, &desk.host, &email, &password, mission, role)?;
+                let details = json!({ "roles": [role] });
+                let place = mission.map_or(SERVER, |mission| mission.no);
+                deed(desk, Act::AccountAdded, user, details).note(conn, place)?;
+                Ok(user)
             })?;
             let value = json!({
                 "user": user,
@@ -134,8 +148,11 @@ pub(super) fn user(desk: &Desk, command: User, out: Out) -> Result<()> {
         }
         User::Password { email, .. } => {
             let password = password()?;
-            desk.store
-                .write(|conn| accounts::set_password(conn, &desk.host, &email, &password))?;
+            desk.store.write(|conn| {
+                accounts::set_password(conn, &desk.host, &email, &password)?;
+                let user = accounts::get(conn, &email)?.id;
+                deed(desk, Act::PasswordSet, user, json!({})).note_for_account(conn)
+            })?;
             out.answer(
                 &json!({"email": email}),
                 &format!("{email} has another password"),
@@ -145,6 +162,7 @@ pub(super) fn user(desk: &Desk, command: User, out: Out) -> Result<()> {
             let user = desk.store.write(|conn| {
                 let user = accounts::get(conn, &email)?.id;
                 second_factor::reset(conn, user)?;
+                deed(desk, Act::SecondFactorReset, user, json!({})).note_for_account(conn)?;
                 Ok(user)
             })?;
             out.answer(
@@ -153,16 +171,22 @@ pub(super) fn user(desk: &Desk, command: User, out: Out) -> Result<()> {
             )
         }
         User::Disable { email } => {
-            let user = desk
-                .store
-                .write(|conn| accounts::disable(conn, &desk.host, &email))?;
+            let user = desk.store.write(|conn| {
+                let user = accounts::disable(conn, &desk.host, &email)?;
+                deed(desk, Act::AccountDisabled, user, json!({})).note_for_account(conn)?;
+                Ok(user)
+            })?;
             out.answer(
                 &json!({"user": user}),
                 &format!("{email} may not log in any more"),
             )
         }
         User::Enable { email } => {
-            let user = desk.store.write(|conn| accounts::enable(conn, &email))?;
+            let user = desk.store.write(|conn| {
+                let user = accounts::enable(conn, &email)?;
+                deed(desk, Act::AccountEnabled, user, json!({})).note_for_account(conn)?;
+                Ok(user)
+            })?;
             out.answer(&json!({"user": user}), &format!("{email} may log in again"))
         }
         User::List => {
@@ -186,6 +210,10 @@ pub(super) fn user(desk: &Desk, command: User, out: Out) -> Result<()> {
             out.answer(&json!(value), &table(&["address", "state", "roles"], &rows))
         }
     }
+}
+
+fn deed(desk: &Desk, act: Act, user: UserId, details: Value) -> Deed<'_> {
+    Deed::new(&desk.host, By::CommandLine, act, details).to(user)
 }
 
 fn account(user: &Account) -> Value {

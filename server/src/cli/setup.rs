@@ -20,6 +20,7 @@ use crate::{
     clock::Host,
     config::{Config, Overrides},
     domain::{
+        audit::{Act, By, Deed},
         import::{self, Options, Report, Step},
         missions::{self, Wish},
         rebuild as rebuilding, room,
@@ -27,7 +28,7 @@ use crate::{
     error::{Error, Result},
     keys::{self, Keys},
     serve as server,
-    store::{DatabaseUrl, Store, missions as mission_store, presence::Presence},
+    store::{DatabaseUrl, Store, missions as mission_store, presence::Presence, users::SERVER},
 };
 
 /// What a data folder may hold before it is one, apart from evidence: an operator's
@@ -233,9 +234,13 @@ fn set_limits(
 fn create_mission(desk: &Desk, wish: &Wish, out: Out) -> Result<()> {
     let id = MissionId(desk.host.uuid());
     let (recipient, file) = desk.keys.create_sealing_key(id, &desk.host)?;
-    let made = desk
-        .store
-        .write(|conn| missions::create(conn, desk.host.now(), id, wish, &recipient));
+    let made = desk.store.write(|conn| {
+        let mission = missions::create(conn, desk.host.now(), id, wish, &recipient)?;
+        let details = json!({ "name": wish.name });
+        let deed = Deed::new(&desk.host, By::CommandLine, Act::MissionCreated, details);
+        deed.note(conn, SERVER)?;
+        deed.note(conn, mission.no)
+    });
     if made.is_err() {
         // A key of no mission; if it stays, it harms nobody.
         fs::remove_file(&file).ok();
@@ -315,6 +320,7 @@ pub(super) fn import(desk: &Desk, import: &Import, out: Out) -> Result<()> {
         store: &desk.store,
         keys: &desk.keys,
         host: &desk.host,
+        by: By::CommandLine,
     };
     let report = import::run(
         work,
@@ -472,12 +478,15 @@ pub(super) fn rebuild(common: &Common, host: Host, out: Out) -> Result<()> {
     let desk = Desk::open(common, host)?;
     let bar = out.is_watched().then(ProgressBar::new_spinner);
     let entries = desk.store.write(|conn| {
-        rebuilding::run(conn, &mut |done| {
+        let entries = rebuilding::run(conn, &mut |done| {
             if let Some(bar) = &bar {
                 bar.set_message(format!("{done} entries"));
                 bar.tick();
             }
-        })
+        })?;
+        let details = json!({ "entries": entries });
+        Deed::new(&desk.host, By::CommandLine, Act::Rebuild, details).note_everywhere(conn)?;
+        Ok(entries)
     })?;
     if let Some(bar) = &bar {
         bar.finish_and_clear();

@@ -1,11 +1,13 @@
 //! Erasing a report's words: a legal duty, done by two people with a reason.
 
 use protocol::{codes::Code, ids::UserId};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     domain::{
         acts::{self, MissionRef, Office},
+        audit::{Act, By, Deed},
         words,
     },
     error::{Error, Result},
@@ -56,6 +58,14 @@ pub fn request(
         approved_at: None,
     };
     store::insert(conn, &row)?;
+    let details = json!({ "report": report, "reason": row.reason });
+    Deed::new(
+        office.host,
+        By::Person(actor),
+        Act::ErasureRequested,
+        details,
+    )
+    .note(conn, mission.no)?;
     Ok(row)
 }
 

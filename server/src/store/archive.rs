@@ -210,6 +210,10 @@ tables! {
         id: Vec<u8>, email: String, password_hash: String, created_at: i64,
         disabled_at: Option<i64>,
     }
+    audit by (id) {
+        id: Vec<u8>, mission: i32, at: i64, act: String, actor: Option<Vec<u8>>,
+        account: Option<Vec<u8>>, via: String, details: String,
+    }
     user_roles by (user_id, mission, role) { user_id: Vec<u8>, mission: i32, role: String }
     second_factors by (user_id) {
         user_id: Vec<u8>, secret: Vec<u8>, since: i64, last_step: i64,

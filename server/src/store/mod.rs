@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod attention;
+pub mod audit;
 pub mod bulk;
 pub mod bundles;
 mod checkpoint;

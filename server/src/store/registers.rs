@@ -273,6 +273,19 @@ pub fn put_accreditations(
     Ok(written)
 }
 
+/// The newest version of a register, and the SHA-256 of its file.
+///
+/// # Errors
+/// The database's.
+pub fn newest_version(conn: &mut Conn, mission: i32, kind: &str) -> Result<Option<(i64, Vec<u8>)>> {
+    Ok(registers::table
+        .filter(registers::mission.eq(mission).and(registers::kind.eq(kind)))
+        .order(registers::version.desc())
+        .select((registers::version, registers::sha256))
+        .first(conn)
+        .optional()?)
+}
+
 /// Writes down that a register has a new version; answers it.
 ///
 /// # Errors

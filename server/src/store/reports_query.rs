@@ -1,5 +1,7 @@
 //! Reports as they are asked for. Every function takes the caller's mission.
 
+use std::collections::HashMap;
+
 use diesel::{
     dsl::{exists, not, sql},
     prelude::*,
@@ -241,4 +243,25 @@ pub fn signers(conn: &mut Conn, mission: i32, ids: &[Vec<u8>]) -> Result<Vec<Sig
         .filter(devices::id.eq_any(ids))
         .select((devices::id, devices::jwk, accreditations::pseudonym))
         .load::<Signer>(conn)?)
+}
+
+/// How many reports name each of these stations.
+///
+/// # Errors
+/// The database's.
+pub fn by_station(
+    conn: &mut Conn,
+    mission: i32,
+    stations: &[String],
+) -> Result<HashMap<String, i64>> {
+    let rows: Vec<(Option<String>, i64)> = reports::table
+        .filter(reports::mission.eq(mission))
+        .filter(reports::station.eq_any(stations))
+        .group_by(reports::station)
+        .select((reports::station, diesel::dsl::count_star()))
+        .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(station, count)| Some((station?, count)))
+        .collect())
 }

@@ -408,8 +408,22 @@ diesel::table! {
 
 diesel::joinable!(evidence_doomed -> missions (mission));
 
+diesel::table! {
+    audit (id) {
+        id -> Binary,
+        mission -> Integer,
+        at -> BigInt,
+        act -> Text,
+        actor -> Nullable<Binary>,
+        account -> Nullable<Binary>,
+        via -> Text,
+        details -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     accreditations,
+    audit,
     bundles,
     categories,
     check_ins,

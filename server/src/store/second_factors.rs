@@ -1,5 +1,7 @@
 //! People's second factors, and the recovery codes that stand in for them.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use protocol::ids::UserId;
 
@@ -34,6 +36,17 @@ pub fn find(conn: &mut Conn, user: UserId) -> Result<Option<FactorRow>> {
         .find(bytes(user))
         .first::<FactorRow>(conn)
         .optional()?)
+}
+
+/// Every account that has one.
+///
+/// # Errors
+/// The database's.
+pub fn holders(conn: &mut Conn) -> Result<HashSet<Vec<u8>>> {
+    let ids: Vec<Vec<u8>> = second_factors::table
+        .select(second_factors::user_id)
+        .load(conn)?;
+    Ok(ids.into_iter().collect())
 }
 
 /// Notes the time step of a code that was taken; `false` if one of it or of a

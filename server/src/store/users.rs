@@ -1,5 +1,7 @@
 //! Accounts and their roles.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use protocol::ids::UserId;
 use uuid::Uuid;
@@ -88,6 +90,45 @@ pub fn roles(conn: &mut Conn, user: UserId) -> Result<Vec<(i32, Role)>> {
     rows.into_iter()
         .map(|(mission, role)| Ok((mission, read_role(&role)?)))
         .collect()
+}
+
+/// Everybody with a role in a mission, once for each, by address.
+///
+/// # Errors
+/// The database's.
+pub fn of_mission(conn: &mut Conn, mission: i32) -> Result<Vec<(UserRow, Role)>> {
+    let rows: Vec<(UserRow, String)> = users::table
+        .inner_join(user_roles::table.on(user_roles::user_id.eq(users::id)))
+        .filter(user_roles::mission.eq(mission))
+        .order((users::email, user_roles::role))
+        .select((users::all_columns, user_roles::role))
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(row, role)| Ok((row, read_role(&role)?)))
+        .collect()
+}
+
+/// Who of a mission's accounts has a role elsewhere too.
+///
+/// # Errors
+/// The database's.
+pub fn elsewhere(conn: &mut Conn, mission: i32) -> Result<HashSet<Vec<u8>>> {
+    let rows: Vec<(Vec<u8>, i32)> = user_roles::table
+        .filter(user_roles::mission.ne(mission))
+        .select((user_roles::user_id, user_roles::mission))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(user, _)| user).collect())
+}
+
+/// The addresses of accounts.
+///
+/// # Errors
+/// The database's.
+pub fn emails(conn: &mut Conn, ids: &[Vec<u8>]) -> Result<Vec<(Vec<u8>, String)>> {
+    Ok(users::table
+        .filter(users::id.eq_any(ids))
+        .select((users::id, users::email))
+        .load(conn)?)
 }
 
 /// The roles of an account in one mission; `None` if it is unknown or disabled.

@@ -92,6 +92,9 @@ codes! {
     KeyNotAccepted "key_not_accepted" Problem 400 "The key is weak, malformed, of another kind, or enrolled already.";
     AccreditationUnknown "accreditation_unknown" Problem 404 "No such accreditation in this mission.";
     AccreditationRevoked "accreditation_revoked" Problem 409 "The accreditation has been revoked.";
+    // accounts
+    OwnAccount "own_account" Problem 403 "Another lead must change your account.";
+    AccountElsewhere "account_elsewhere" Problem 409 "The account has roles elsewhere on this server; only whoever runs it may do this.";
     // decisions
     StaleDecision "stale_decision" Problem 409 "The report has changed since it was read.";
     TransitionNotAllowed "transition_not_allowed" Problem 409 "The report cannot go from its status to that one.";
@@ -123,6 +126,7 @@ codes! {
     RowMalformed "row_malformed" Problem 400 "The row cannot be read as CSV in UTF-8, or has another number of fields than the header.";
     StationUnknown "station_unknown" Problem 400 "No such station in this mission.";
     ImportRejected "import_rejected" Problem 400 "The file has errors; nothing was imported.";
+    PreviewStale "preview_stale" Problem 409 "The file or the register is not what was previewed; look at what would change once more.";
     // operation
     WeakSecret "weak_secret" Problem 400 "A secret or password is too weak or known to everybody.";
     ConfigurationInvalid "configuration_invalid" Problem 400 "The configuration is not usable.";

@@ -28,6 +28,44 @@ async function look(page, name, widths = WIDTHS) {
   }
 }
 
+/** The parts of the mission's page, each with something to see. */
+async function missionPages(page, report) {
+  const asked = await page.evaluate(async (address) => {
+    const body = JSON.stringify({ reason: 'The family asked for it' });
+    return (await fetch(address, { method: 'POST', headers: { 'content-type': 'application/json' }, body })).status;
+  }, `/v1/reports/${report}/erasure`);
+  assert.equal(asked, 201);
+  await page.getByRole('link', { name: 'Mission', exact: true }).click();
+  for (const name of ['Stations', 'Categories', 'Accounts', 'Imports', 'Erasures', 'Audit trail']) {
+    await page.getByRole('link', { name, exact: true }).click();
+    await page.getByRole('heading', { level: 2, name }).waitFor();
+    if (name === 'Accounts') {
+      await page.getByLabel('E-mail address').fill('nigar@example.org');
+      await page.getByRole('button', { name: 'Add somebody' }).click();
+      await page.getByRole('button', { name: 'Roles', exact: true }).click();
+      await look(page, 'mission-roles');
+      await page.keyboard.press('Escape');
+    } else if (name === 'Imports') {
+      const buffer = Buffer.from(
+        'code,name,constituency_no\n8-1,Binagadi 1 (new hall),8\n' +
+          `99-1,${'Averyverylongname'.repeat(20)},8\n`,
+      );
+      await page.getByLabel('CSV file').setInputFiles({ name: 'a.csv', mimeType: 'text/csv', buffer });
+      await page.getByRole('button', { name: 'See what would change' }).click();
+      await page.getByRole('heading', { name: 'What would change' }).waitFor();
+    } else {
+      await page.locator('.cards > li').first().waitFor();
+    }
+    await look(page, `mission-${name.split(' ')[0].toLowerCase()}`);
+  }
+  await page.setViewportSize({ width: 360, height: 720 });
+  await page.getByRole('button', { name: 'Pages: Mission' }).click();
+  await page.screenshot({ path: `${process.env.SHOTS}-pages-360.png` });
+  assert.deepEqual(await overflows(page), []);
+  await page.keyboard.press('Escape');
+  await page.setViewportSize({ width: 1024, height: 900 });
+}
+
 await story(async (open) => {
   const observer = phone('D-1');
   await observer.file('Long queue', '--category', 'accessibility');
@@ -102,6 +140,7 @@ await story(async (open) => {
     if (name === 'Messages') await page.getByText('To whom').click();
     await look(page, name.toLowerCase());
   }
+  await missionPages(page, report);
   await page.getByRole('link', { name: 'Map', exact: true }).click();
   await page.getByRole('button', { name: /reports, the worst/ }).first().waitFor();
   await look(page, 'map');

@@ -2,7 +2,7 @@
 // replaced by whoever runs the server.
 
 import assert from 'node:assert/strict';
-import { account, phone, row, server, signIn, story } from './stage.mjs';
+import { account, phone, row, server, signIn, story, until } from './stage.mjs';
 
 await story(async (open) => {
   await phone('D-1').file('The count began early', '--category', 'accessibility');
@@ -26,8 +26,12 @@ await story(async (open) => {
   assert.equal(await page.getByLabel('E-mail address').inputValue(), who.email);
   await signIn(page, who, true);
   assert.equal(await page.getByLabel('Note for colleagues').inputValue(), 'Half a sentence');
+  // Read anew for the answer and for the line, which may be later.
+  let reads = 0;
+  page.on('requestfinished', (request) => (reads += /\/v1\/reports\/[^/]+$/.test(request.url()) ? 1 : 0));
   await page.getByRole('button', { name: 'Write the note' }).click();
   await page.getByRole('article').getByText('Half a sentence').waitFor();
+  await until('the note told', () => reads >= 2);
 
   // The second factor is taken away: no session of the account is left.
   await server.run('user', 'reset-second-factor', '--email', who.email);

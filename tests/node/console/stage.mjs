@@ -52,7 +52,7 @@ export const put = (name, bytes) =>
 
 /** A new account. */
 export async function account(role) {
-  return { ...(await stage({ do: 'account', role })), codes: [] };
+  return { ...(await stage({ do: 'account', role })), role, codes: [] };
 }
 
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
@@ -155,7 +155,8 @@ export async function signIn(page, who, again = false) {
     who.codes = await page.locator('.codes code').allTextContents();
     await page.getByRole('button', { name: 'I have kept them' }).click();
   }
-  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
+  if (who.role === 'operator') await page.getByRole('heading', { name: 'This server' }).waitFor();
+  else await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
 }
 
 /** The list's rows that are in the page. */

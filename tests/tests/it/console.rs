@@ -13,6 +13,9 @@ on_both_databases!(
     words_are_found,
     the_map,
     the_room,
+    accounts_and_their_roles,
+    registers_from_files,
+    erasures_and_the_audit_trail,
     looks,
     hostile_words_and_files
 );
@@ -39,6 +42,18 @@ fn filters_and_palette(kind: Kind) {
 
 fn the_missions_pages(kind: Kind) {
     play(kind, "mission");
+}
+
+fn accounts_and_their_roles(kind: Kind) {
+    play(kind, "accounts");
+}
+
+fn registers_from_files(kind: Kind) {
+    play(kind, "registers");
+}
+
+fn erasures_and_the_audit_trail(kind: Kind) {
+    play(kind, "audit");
 }
 
 fn words_are_found(kind: Kind) {

@@ -21,6 +21,7 @@ mod lists;
 mod live;
 mod matrix;
 mod messages;
+mod mission_desk;
 mod operation;
 mod people;
 mod power;

@@ -64,6 +64,7 @@ struct Things {
     accreditation: String,
     device: String,
     erasure: String,
+    account: String,
     file: String,
     snapshot: String,
 }
@@ -225,6 +226,7 @@ fn things(site: &Site, mission: MissionId, accreditation: &str) -> Things {
         accreditation: accreditation.to_owned(),
         device,
         erasure: erasure["id"].as_str().expect("an id").to_owned(),
+        account: somebody(&leads[0]),
         file: file_of(mission).sha256.to_string(),
         snapshot: snapshot_of(site, mission),
     }
@@ -259,6 +261,17 @@ fn file_of(mission: MissionId) -> FileRef {
 /// A number that no base64 of a list spells by chance, as a short one does.
 const THEIRS: &str = "Theirs-accreditation-1";
 
+/// An account that nobody else needs.
+fn somebody(lead: &Console) -> String {
+    let email = format!(
+        "somebody-{}@example.org",
+        Uuid::from_bytes(Host::system().bytes())
+    );
+    let body = json!({ "email": email, "roles": ["coordinator"] });
+    let made = lead.post("/v1/accounts", &body).ok();
+    made["account"]["id"].as_str().expect("an id").to_owned()
+}
+
 /// Leads who are none of the callers: what they ask for, a caller may approve.
 fn leads(site: &Site, mission: MissionId) -> Vec<Console> {
     let email = format!("first-{}@example.org", &mission.to_string()[..8]);
@@ -280,6 +293,9 @@ fn refreshed(
         | "/v1/exchange"
         | "/v1/enrolments"
         | "/v1/login"
+        | "/v1/accounts"
+        | "/v1/imports/{register}"
+        | "/v1/imports/{register}/preview"
         | "/v1/token"
         | "/v1/bundles"
         | "/v1/bundles/{sha256}"
@@ -301,6 +317,7 @@ fn nobodys() -> Things {
         accreditation: "X-9999".into(),
         device: "0b9a3f4e-1111-4222-8333-444455556667".into(),
         erasure: "0b9a3f4e-1111-4222-8333-444455556668".into(),
+        account: "0b9a3f4e-1111-4222-8333-444455556669".into(),
         file: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into(),
         snapshot: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into(),
     }
@@ -439,6 +456,38 @@ fn sample(
         }
         ("POST", "/v1/reports/{id}/erasure") => {
             (path.replace("{id}", &things.report), json(reason()), true)
+        }
+        ("POST", "/v1/accounts") => {
+            let id = Uuid::from_bytes(Host::system().bytes());
+            let email = format!("new-{id}@example.org");
+            (
+                path.into(),
+                json(json!({ "email": email, "roles": ["analyst"] })),
+                false,
+            )
+        }
+        ("PUT", "/v1/accounts/{id}/roles") => {
+            let body = json!({ "roles": ["analyst"], "reason": "for the test" });
+            (path.replace("{id}", &things.account), json(body), true)
+        }
+        ("PUT", "/v1/accounts/{id}/standing") => {
+            let body = json!({ "enabled": false, "reason": "for the test" });
+            (path.replace("{id}", &things.account), json(body), true)
+        }
+        ("POST", "/v1/accounts/{id}/second-factor-reset" | "/v1/accounts/{id}/password-reset") => {
+            (path.replace("{id}", &things.account), json(reason()), true)
+        }
+        ("GET", "/v1/registers/{register}") => {
+            (path.replace("{register}", "stations"), None, false)
+        }
+        ("POST", "/v1/imports/{register}/preview" | "/v1/imports/{register}") => {
+            let path = path.replace("{register}", "stations");
+            let file = b"code,name,constituency_no\n8-1,Binagadi 1,8\n".to_vec();
+            (
+                format!("{path}?sha256=x&state="),
+                Some(("text/csv", file)),
+                false,
+            )
         }
         ("POST", "/v1/erasures/{id}/approval") => {
             (path.replace("{id}", &things.erasure), None, true)
@@ -582,6 +631,7 @@ fn check(
                 &other.device,
                 &other.quarantined,
                 &other.erasure,
+                &other.account,
                 &other.accreditation,
             ] {
                 let known = route.path == "/v1/missions" || route.path == "/metrics";

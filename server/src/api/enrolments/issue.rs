@@ -8,7 +8,10 @@ use utoipa::ToSchema;
 use crate::{
     api::{body::Body, error::ApiError, guard::Person, qr, work},
     app::App,
-    domain::enrolment,
+    domain::{
+        audit::{self, By},
+        enrolment,
+    },
 };
 
 pub(in crate::api) const ERRORS: &[Code] = &[
@@ -51,7 +54,11 @@ pub(in crate::api) async fn issue_enrolment_code(
     let mission = person.mission;
     let (code, expires) = work::write(&app, move |app, conn| {
         let hours = app.config.enrolment_hours;
-        enrolment::issue(conn, &app.host, mission, &body.0.accreditation, hours)
+        let number = &body.0.accreditation;
+        let (code, expires) = enrolment::issue(conn, &app.host, mission, number, hours)?;
+        let by = By::Person(person.user);
+        audit::code_issued(conn, &app.host, by, mission, number, expires)?;
+        Ok((code, expires))
     })
     .await?;
     let link = Invitation {

@@ -2,4 +2,6 @@
 
 pub(super) mod categories;
 pub(super) mod colleagues;
+pub(super) mod rows;
+pub(super) mod save;
 pub(super) mod stations;

@@ -3,12 +3,16 @@
 use actix_web::{HttpResponse, web};
 use protocol::codes::Code;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
     api::{Api, body::Body, error::ApiError, guard::Desk, work},
     app::App,
-    domain::second_factor,
+    domain::{
+        audit::{Act, By, Deed},
+        second_factor,
+    },
     store::sessions,
 };
 
@@ -66,6 +70,9 @@ pub(in crate::api) async fn confirm_second_factor(
         second_factor::take(conn, &app.keys, now, user, body.current.as_deref())?;
         let codes =
             second_factor::confirm(conn, &app.keys, &app.host, user, &body.setup, &body.code)?;
+        Deed::new(&app.host, By::Person(user), Act::SecondFactorSet, json!({}))
+            .to(user)
+            .note_for_account(conn)?;
         sessions::prove(conn, &desk.session.token_hash)?;
         sessions::end_all(conn, user, Some(&desk.session.token_hash))?;
         Ok(codes)

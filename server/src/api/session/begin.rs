@@ -11,7 +11,6 @@ use crate::{
         cookie,
         error::ApiError,
         sign_in::{self, LoginRequest},
-        work,
     },
     app::App,
     domain::sessions::{self, Limits},
@@ -48,16 +47,16 @@ pub(in crate::api) async fn begin_session(
     // Another site must not sign somebody in to an account of its own choice.
     cookie::refuse_other_sites(&req)?;
     let known = sign_in::check(&app, &api, body.0).await?;
-    let (token, session) = work::write(&app, move |app, conn| {
-        let (choice, proven) = known.enter(app, conn)?;
-        let mission = choice
-            .mission
-            .map_or(SERVER, |mission| mission.reference.no);
-        let limits = Limits::of(&app.config);
-        let (token, row) = sessions::begin(conn, &app.host, limits, known.user, mission, proven)?;
-        Ok((token, Session::describe(app, conn, &row)?))
-    })
-    .await?;
+    let user = known.user;
+    let (token, session) = known
+        .sign_in(&app, move |app, conn, choice, proven| {
+            let mission = choice.mission.as_ref();
+            let mission = mission.map_or(SERVER, |mission| mission.reference.no);
+            let limits = Limits::of(&app.config);
+            let (token, row) = sessions::begin(conn, &app.host, limits, user, mission, proven)?;
+            Ok((token, Session::describe(app, conn, &row)?))
+        })
+        .await?;
     Ok(HttpResponse::Created()
         .cookie(cookie::holding(&token))
         .json(session))

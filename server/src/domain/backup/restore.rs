@@ -29,6 +29,9 @@ use crate::{
     store::{Conn, archive, missions},
 };
 
+/// Tables that backups of earlier versions do not have.
+const ADDED: &[&str] = &["audit"];
+
 /// A backup that can be read.
 #[derive(Debug)]
 pub struct Opened {
@@ -228,10 +231,12 @@ impl Opened {
         let mut entries = 0;
         for table in archive::TABLES {
             let name = table_section(table.name);
-            let section = self
-                .manifest
-                .section(&name)
-                .ok_or_else(|| invalid(MANIFEST, format!("`{name}` is missing")))?;
+            let Some(section) = self.manifest.section(&name) else {
+                if ADDED.contains(&table.name) {
+                    continue;
+                }
+                return Err(invalid(MANIFEST, format!("`{name}` is missing")));
+            };
             let mut rows = 0;
             read(&self.folder, section, &self.unsealer, &mut |line| {
                 audit.row(table.name, &line)?;

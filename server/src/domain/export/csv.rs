@@ -48,7 +48,8 @@ fn push(line: &mut String, cell: Cell) {
     }
 }
 
-fn push_text(line: &mut String, text: &str) {
+/// A cell of text, which a spreadsheet does not take for a formula.
+pub(in crate::domain) fn push_text(line: &mut String, text: &str) {
     let apostrophe = if is_formula(text) { "'" } else { "" };
     if !text.contains([',', '"', '\r', '\n']) {
         line.push_str(apostrophe);
@@ -64,7 +65,7 @@ fn push_text(line: &mut String, text: &str) {
 /// Whether a spreadsheet might take the text for a formula. What begins with
 /// apostrophes and then with a formula counts too, so that taking one
 /// apostrophe away always gives the text back.
-fn is_formula(text: &str) -> bool {
+pub(in crate::domain) fn is_formula(text: &str) -> bool {
     let text = text.trim_start_matches('\'');
     if text.starts_with(['\t', '\r', '\n']) {
         return true;

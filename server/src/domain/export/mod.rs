@@ -24,6 +24,7 @@ use crate::{
     },
 };
 
+pub(in crate::domain) use csv::{is_formula, push_text};
 use record::Registers;
 pub use record::{COLUMNS, Cell, Column, Record};
 
@@ -102,6 +103,31 @@ impl Options {
             names: false,
             language: "en".into(),
         }
+    }
+
+    /// For the audit trail: what was asked for, without what was left open.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn told(&self) -> Result<Value> {
+        let mut told = json!({
+            "format": self.format.name(),
+            "names": self.names,
+            "language": self.language,
+        });
+        let filter = serde_json::to_value(&self.filter)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        for (name, value) in filter.as_object().into_iter().flatten() {
+            let open = match value {
+                Value::Null => true,
+                Value::Array(list) => list.is_empty(),
+                _ => false,
+            };
+            if !open {
+                told[name.as_str()] = value.clone();
+            }
+        }
+        Ok(told)
     }
 }
 

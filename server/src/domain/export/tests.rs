@@ -83,6 +83,7 @@ impl World {
                 store: &world.store,
                 keys: &world.keys,
                 host: &world.host,
+                by: crate::domain::audit::By::CommandLine,
             };
             let options = import::Options::default();
             let report = import::run(

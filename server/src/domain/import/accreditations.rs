@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use protocol::codes::Code;
 
 use super::{
-    Columns, Desk, Field, Progress, Reading, Report, Step, Table, count, note_missing, take_key,
+    Columns, Desk, Field, Progress, Reading, Step, Table, Tally,
+    preview::Values,
+    take_key,
     value::{NAME_CHARS, Reader},
 };
 use crate::{
@@ -34,6 +36,7 @@ pub(super) fn fields() -> Vec<Field> {
 
 /// One row; the rest of an [`Accreditation`] comes when it is written.
 pub(super) struct Parsed {
+    line: u64,
     number: String,
     name: String,
     kind: &'static str,
@@ -86,6 +89,7 @@ pub(super) fn parse(
         }
         let stations = serde_json::Value::from(codes).to_string();
         Some(Parsed {
+            line: row.line,
             number,
             name,
             kind,
@@ -96,15 +100,15 @@ pub(super) fn parse(
     })
 }
 
-pub(super) fn write(
+/// The rows to write.
+pub(super) fn plan(
     conn: &mut Conn,
     desk: Desk<'_>,
     mission: &Mission,
     columns: &Columns,
     parsed: Vec<Parsed>,
-    report: &mut Report,
-    progress: Progress<'_>,
-) -> Result<()> {
+    tally: &mut Tally,
+) -> Result<Vec<Accreditation>> {
     let mut known = registers::accreditations(conn, mission.reference.no)?;
     let mut put = Vec::new();
     for row in parsed {
@@ -142,12 +146,31 @@ pub(super) fn write(
                 }
             }
         }
-        if count(report, old.as_ref(), &new) {
+        let place = (row.line, new.number.as_str());
+        if tally.count(place, old.as_ref(), &new, values) {
             put.push(new);
         }
     }
-    note_missing(report, known.keys());
-    drop(known);
+    tally.note_missing(known.keys());
+    Ok(put)
+}
+
+/// A row as its file says it.
+pub(in crate::domain) fn values(row: &Accreditation) -> Values {
+    let stations: Vec<String> = serde_json::from_str(&row.stations).unwrap_or_default();
+    [
+        ("number", row.number.clone()),
+        ("name", row.name.clone()),
+        ("kind", row.kind.clone()),
+        ("institution", row.institution.clone()),
+        ("country", row.country.clone()),
+        ("stations", stations.join(";")),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+pub(super) fn put(conn: &mut Conn, put: Vec<Accreditation>, progress: Progress<'_>) -> Result<()> {
     let total = u64::try_from(put.len()).unwrap_or(u64::MAX);
     let mut done = 0;
     registers::put_accreditations(conn, &put, |rows| {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use protocol::{entry::Severity, limits};
 
 use super::{
-    Columns, Field, Reading, Report, Table, count, note_missing, take_key,
+    Columns, Field, Progress, Reading, Table, Tally,
+    preview::Values,
+    take_key,
     value::{NAME_CHARS, Reader},
 };
 use crate::{
@@ -54,6 +56,7 @@ pub(super) fn is_label(name: &str) -> bool {
 
 /// One row.
 pub(super) struct Parsed {
+    line: u64,
     stage: String,
     code: String,
     definition: String,
@@ -96,6 +99,7 @@ pub(super) fn parse(
             take_key(&mut keys, row, columns.of("code"), &code, cells.errors);
         }
         Some(Parsed {
+            line: row.line,
             stage,
             code,
             definition,
@@ -105,13 +109,14 @@ pub(super) fn parse(
     })
 }
 
-pub(super) fn write(
+/// The rows to write.
+pub(super) fn plan(
     conn: &mut Conn,
     mission: &Mission,
     columns: &Columns,
     parsed: Vec<Parsed>,
-    report: &mut Report,
-) -> Result<()> {
+    tally: &mut Tally,
+) -> Result<Vec<Category>> {
     let mut known = registers::categories(conn, mission.reference.no)?;
     let mut put = Vec::new();
     for row in parsed {
@@ -140,11 +145,31 @@ pub(super) fn write(
             labels: serde_json::to_string(&labels)
                 .map_err(|error| Error::Internal(error.to_string()))?,
         };
-        if count(report, old.as_ref(), &new) {
+        if tally.count((row.line, &new.code), old.as_ref(), &new, values) {
             put.push(new);
         }
     }
-    note_missing(report, known.keys());
+    tally.note_missing(known.keys());
+    Ok(put)
+}
+
+/// A row as its file says it.
+pub(in crate::domain) fn values(row: &Category) -> Values {
+    let labels: BTreeMap<String, String> = serde_json::from_str(&row.labels).unwrap_or_default();
+    let own = [
+        ("stage", row.stage.clone()),
+        ("code", row.code.clone()),
+        ("definition", row.definition.clone()),
+        ("severity", row.severity.clone().unwrap_or_default()),
+    ];
+    let own = own.map(|(name, value)| (name.to_owned(), value));
+    let labels = labels
+        .into_iter()
+        .map(|(language, label)| (format!("{LABEL}{language}"), label));
+    own.into_iter().chain(labels).collect()
+}
+
+pub(super) fn put(conn: &mut Conn, put: Vec<Category>, _: Progress<'_>) -> Result<()> {
     registers::put_categories(conn, &put)?;
     Ok(())
 }

@@ -5,30 +5,40 @@
 
 mod accreditations;
 mod categories;
+mod preview;
+mod save;
 mod stations;
 mod table;
 mod value;
 
 use std::collections::{BTreeMap, HashMap};
 
-use protocol::codes::Code;
+use protocol::{codes::Code, encoding::b64};
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     clock::Host,
-    domain::{flags, missions::Mission, reference},
+    domain::{
+        audit::{Act, By, Deed},
+        flags,
+        missions::Mission,
+        reference,
+    },
     error::{Error, Result},
     keys::Keys,
     store::{Conn, Store, ledger, missions, projections, registers},
 };
 
+use preview::Tally;
+pub use preview::{Changed, Changes, FieldChange, New, Outcome, Seen, Task, Window};
+pub use save::save;
+pub use stations::path;
 use table::{Columns, Field, Row, Table};
 
 /// Bytes of a file.
 pub const FILE_BYTES: u64 = 256 * 1024 * 1024;
-/// How many of the missing are named.
-const MISSING_NAMED: usize = 100;
 
 /// Which register a file fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +52,17 @@ pub enum Register {
 }
 
 impl Register {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Stations, Self::Accreditations, Self::Categories];
+
+    /// The register of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|register| register.name() == name)
+    }
+
     /// The name in the database and on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -128,6 +149,8 @@ pub struct Desk<'a> {
     pub keys: &'a Keys,
     /// Time and randomness.
     pub host: &'a Host,
+    /// Who imports.
+    pub by: By,
 }
 
 /// Imports a file.
@@ -144,9 +167,27 @@ pub fn run(
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<Report> {
+    let task = Task::Apply { seen: None };
+    Ok(perform(desk, mission, register, bytes, options, task, progress)?.report)
+}
+
+/// Imports a file as it was previewed, or tells what an import would change.
+///
+/// # Errors
+/// As [`run`]; `preview_stale` if file or register are not those of the preview.
+pub fn perform(
+    desk: Desk<'_>,
+    mission: &Mission,
+    register: Register,
+    bytes: &[u8],
+    options: &Options,
+    task: Task<'_>,
+    progress: Progress<'_>,
+) -> Result<Outcome> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_BYTES) {
         return Err(too_large());
     }
+    let file = Reading::new(bytes, task, progress)?;
     let fields = match register {
         Register::Stations => stations::fields(mission),
         Register::Accreditations => accreditations::fields(),
@@ -155,12 +196,7 @@ pub fn run(
     check_map(register, &fields, &options.map)?;
     let mut table = match Table::open(bytes, options.delimiter) {
         Ok(table) => table,
-        Err(error) => {
-            return Ok(Report {
-                errors: vec![error],
-                ..Report::default()
-            });
-        }
+        Err(error) => return Ok(file.refuse(vec![error])),
     };
     let mut fields = fields;
     if register == Register::Categories {
@@ -168,35 +204,42 @@ pub fn run(
     }
     let columns = match table.columns(&fields, &options.map) {
         Ok(columns) => columns,
-        Err(errors) => {
-            return Ok(Report {
-                errors,
-                ..Report::default()
-            });
-        }
+        Err(errors) => return Ok(file.refuse(errors)),
     };
-    let mut file = Reading::new(bytes, progress);
+    let mut file = file;
     match register {
         Register::Stations => {
             let parsed = stations::parse(&mut table, &columns, mission, options, &mut file);
-            file.import(desk, mission, register, |conn, report, progress| {
-                stations::write(conn, mission, &columns, parsed, report, progress)
-            })
+            file.finish(
+                desk,
+                mission,
+                register,
+                |conn, tally| stations::plan(conn, mission, &columns, parsed, tally),
+                stations::put,
+            )
         }
         Register::Accreditations => {
             let known = desk
                 .store
                 .read(|conn| registers::station_codes(conn, mission.reference.no))?;
             let parsed = accreditations::parse(&mut table, &columns, &known, &mut file);
-            file.import(desk, mission, register, |conn, report, progress| {
-                accreditations::write(conn, desk, mission, &columns, parsed, report, progress)
-            })
+            file.finish(
+                desk,
+                mission,
+                register,
+                |conn, tally| accreditations::plan(conn, desk, mission, &columns, parsed, tally),
+                accreditations::put,
+            )
         }
         Register::Categories => {
             let parsed = categories::parse(&mut table, &columns, &fields, &mut file);
-            file.import(desk, mission, register, |conn, report, _| {
-                categories::write(conn, mission, &columns, parsed, report)
-            })
+            file.finish(
+                desk,
+                mission,
+                register,
+                |conn, tally| categories::plan(conn, mission, &columns, parsed, tally),
+                categories::put,
+            )
         }
     }
 }
@@ -238,6 +281,8 @@ fn check_map(register: Register, fields: &[Field], map: &BTreeMap<String, String
 /// apart.
 struct Reading<'a> {
     bytes: &'a [u8],
+    sha256: [u8; 32],
+    task: Task<'a>,
     progress: Progress<'a>,
     report: Report,
     /// Line of each key (code or number) seen.
@@ -245,13 +290,19 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(bytes: &'a [u8], progress: Progress<'a>) -> Self {
-        Self {
+    fn new(bytes: &'a [u8], task: Task<'a>, progress: Progress<'a>) -> Result<Self> {
+        let sha256: [u8; 32] = Sha256::digest(bytes).into();
+        if matches!(task, Task::Apply { seen: Some(seen) } if seen.sha256 != b64(sha256)) {
+            return Err(stale("the file is another one"));
+        }
+        Ok(Self {
             bytes,
+            sha256,
+            task,
             progress,
             report: Report::default(),
             keys: HashMap::new(),
-        }
+        })
     }
 
     /// Calls `take` with every well-formed row, and keeps what it returns.
@@ -286,51 +337,110 @@ impl<'a> Reading<'a> {
         out
     }
 
-    /// Writes what was read, unless there are errors.
-    fn import(
-        mut self,
+    /// Ends with what is wrong with the file.
+    fn refuse(mut self, errors: Vec<RowError>) -> Outcome {
+        self.report.errors.extend(errors);
+        self.report.errors.sort_by_key(|error| error.line);
+        Outcome {
+            report: self.report,
+            changes: Changes::default(),
+            seen: Seen {
+                sha256: b64(self.sha256),
+                register: String::new(),
+            },
+        }
+    }
+
+    /// Finds what would change, and writes it if that is the task; nothing of either if
+    /// there are errors.
+    fn finish<P>(
+        self,
         desk: Desk<'_>,
         mission: &Mission,
         register: Register,
-        write: impl FnOnce(&mut Conn, &mut Report, Progress<'_>) -> Result<()>,
-    ) -> Result<Report> {
+        plan: impl FnOnce(&mut Conn, &mut Tally) -> Result<P>,
+        put: impl FnOnce(&mut Conn, P, Progress<'_>) -> Result<()>,
+    ) -> Result<Outcome> {
         if !self.report.errors.is_empty() {
-            self.report.errors.sort_by_key(|error| error.line);
-            return Ok(self.report);
+            return Ok(self.refuse(Vec::new()));
         }
-        let sha256: [u8; 32] = Sha256::digest(self.bytes).into();
-        let Self {
-            mut report,
-            progress,
-            ..
-        } = self;
-        desk.store.write(|conn| {
-            // Reports that come meanwhile wait, and are then projected against
-            // the new register.
-            ledger::lock_head(conn, mission.reference.no)?;
-            write(conn, &mut report, progress)?;
-            if report.created + report.updated > 0 {
-                let now = desk.host.now();
-                registers::record_version(
-                    conn,
-                    mission.reference.no,
-                    register.name(),
-                    sha256,
-                    now,
-                )?;
-                if register == Register::Stations {
-                    missions::refresh_box(conn, mission.reference.no)?;
-                    flags::reproject_places(conn, mission.reference.no)?;
+        let (sha256, progress) = (self.sha256, self.progress);
+        let mut tally = Tally::new(self.report, self.task);
+        let state = match self.task {
+            Task::Preview(_) => desk.store.read(|conn| {
+                plan(conn, &mut tally)?;
+                state(conn, mission, register)
+            })?,
+            Task::Apply { seen } => desk.store.write(|conn| {
+                // Reports that come meanwhile wait, and are then projected against
+                // the new register.
+                ledger::lock_head(conn, mission.reference.no)?;
+                let state = state(conn, mission, register)?;
+                if seen.is_some_and(|seen| seen.register != state) {
+                    return Err(stale("the register has changed meanwhile"));
                 }
-                if register == Register::Categories {
-                    projections::reproject_severities(conn, mission.reference.no)?;
-                }
-                reference::catch_up(conn, mission)?;
-            }
-            Ok(())
-        })?;
-        Ok(report)
+                let planned = plan(conn, &mut tally)?;
+                put(conn, planned, progress)?;
+                settle(conn, desk, mission, register, sha256, &tally.report)?;
+                Ok(state)
+            })?,
+        };
+        Ok(Outcome {
+            report: tally.report,
+            changes: tally.changes,
+            seen: Seen {
+                sha256: b64(sha256),
+                register: state,
+            },
+        })
     }
+}
+
+/// What follows from a register that has changed.
+fn settle(
+    conn: &mut Conn,
+    desk: Desk<'_>,
+    mission: &Mission,
+    register: Register,
+    sha256: [u8; 32],
+    report: &Report,
+) -> Result<()> {
+    if report.created + report.updated == 0 {
+        return Ok(());
+    }
+    let no = mission.reference.no;
+    let now = desk.host.now();
+    let version = registers::record_version(conn, no, register.name(), sha256, now)?;
+    if register == Register::Stations {
+        missions::refresh_box(conn, no)?;
+        flags::reproject_places(conn, no)?;
+    }
+    if register == Register::Categories {
+        projections::reproject_severities(conn, no)?;
+    }
+    reference::catch_up(conn, mission)?;
+    let details = json!({
+        "register": register.name(),
+        "version": version,
+        "sha256": b64(sha256),
+        "read": report.read,
+        "created": report.created,
+        "updated": report.updated,
+        "missing": report.missing_count,
+    });
+    Deed::new(desk.host, desk.by, Act::Import, details).note(conn, no)
+}
+
+/// Names what a register holds: another import, or a restore, gives another name.
+fn state(conn: &mut Conn, mission: &Mission, register: Register) -> Result<String> {
+    let newest = registers::newest_version(conn, mission.reference.no, register.name())?;
+    Ok(newest.map_or_else(String::new, |(version, sha256)| {
+        format!("{version}.{}", b64(sha256))
+    }))
+}
+
+fn stale(why: &str) -> Error {
+    Error::refused(Code::PreviewStale, why)
 }
 
 /// Takes a key that must be unique in the file.
@@ -347,27 +457,6 @@ fn take_key(
     } else {
         keys.insert(key.to_owned(), row.line);
     }
-}
-
-/// Notes which of the known are not in the file.
-fn note_missing<'k>(report: &mut Report, known: impl Iterator<Item = &'k String>) {
-    let mut missing: Vec<&String> = known.collect();
-    missing.sort_unstable();
-    report.missing_count = u64::try_from(missing.len()).unwrap_or(u64::MAX);
-    report.missing = missing.into_iter().take(MISSING_NAMED).cloned().collect();
-}
-
-/// Counts a row as created, updated or unchanged; answers whether to write it.
-fn count<T: PartialEq>(report: &mut Report, known: Option<&T>, new: &T) -> bool {
-    match known {
-        None => report.created += 1,
-        Some(old) if old == new => {
-            report.unchanged += 1;
-            return false;
-        }
-        Some(_) => report.updated += 1,
-    }
-    true
 }
 
 #[cfg(test)]

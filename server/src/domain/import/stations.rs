@@ -1,12 +1,14 @@
 //! Stations and the locations above them:
 //! `code,name,{level}_no,{level}_name,…,lat,lon,registered_voters[,generated]`.
 
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use std::collections::{HashMap, hash_map::Entry};
 
 use protocol::codes::Code;
 
 use super::{
-    Columns, Field, Options, Progress, Reading, Report, Step, Table, count, note_missing, take_key,
+    Columns, Field, FieldChange, Options, Progress, Reading, Step, Table, Tally,
+    preview::Values,
+    take_key,
     value::{NAME_CHARS, Reader},
 };
 use crate::{
@@ -37,12 +39,25 @@ fn upper_levels(mission: &Mission) -> &[String] {
 
 /// What the file says.
 pub(super) struct Parsed {
-    stations: Vec<(Station, Vec<LocationKey>)>,
+    stations: Vec<Row>,
     locations: HashMap<LocationKey, Seen>,
 }
 
+/// A station, its line, and what lies above it.
+struct Row {
+    line: u64,
+    station: Station,
+    above: Vec<LocationKey>,
+}
+
+/// What is to be written.
+pub(super) struct Plan {
+    locations: Vec<Location>,
+    stations: Vec<Station>,
+}
+
 /// Level and code.
-type LocationKey = (String, String);
+pub(super) type LocationKey = (String, String);
 
 /// A location, and the line that named it first.
 struct Seen {
@@ -118,7 +133,11 @@ pub(super) fn parse(
             registered_voters,
             generated,
         };
-        Some((station, above))
+        Some(Row {
+            line: row.line,
+            station,
+            above,
+        })
     });
     Parsed {
         stations,
@@ -167,17 +186,17 @@ fn merge(
     Ok(())
 }
 
-pub(super) fn write(
+/// The rows to write.
+pub(super) fn plan(
     conn: &mut Conn,
     mission: &Mission,
     columns: &Columns,
     parsed: Parsed,
-    report: &mut Report,
-    progress: Progress<'_>,
-) -> Result<()> {
+    tally: &mut Tally,
+) -> Result<Plan> {
     let known_locations = registers::locations(conn, mission.reference.no)?;
-    let mut changed_locations = HashSet::new();
-    let mut put_locations = Vec::new();
+    let mut moved: HashMap<LocationKey, Vec<FieldChange>> = HashMap::new();
+    let mut locations = Vec::new();
     for (key, seen) in parsed.locations {
         let known = known_locations.get(&key);
         // A file that does not name a location leaves the name it has.
@@ -193,29 +212,118 @@ pub(super) fn write(
             parent: seen.parent,
         };
         if known != Some(&location) {
-            put_locations.push(location);
-            changed_locations.insert(key);
+            moved.insert(key, location_changes(known, &location));
+            locations.push(location);
         }
     }
+    let level = upper_levels(mission).last().cloned().unwrap_or_default();
+    let values = |station: &Station| values(&level, station);
     let mut known = registers::stations(conn, mission.reference.no)?;
-    let mut put = Vec::new();
-    for (mut station, above) in parsed.stations {
-        let old = known.remove(&station.code);
+    let mut stations = Vec::new();
+    for mut row in parsed.stations {
+        let old = known.remove(&row.station.code);
         if let Some(old) = &old {
-            keep_absent(&mut station, old, columns);
+            keep_absent(&mut row.station, old, columns);
         }
-        let renamed = above.iter().any(|key| changed_locations.contains(key));
-        if renamed && old.as_ref() == Some(&station) {
-            report.updated += 1;
-        } else if count(report, old.as_ref(), &station) {
-            put.push(station);
+        let place = (row.line, row.station.code.as_str());
+        let above: Vec<_> = row.above.iter().filter_map(|key| moved.get(key)).collect();
+        if !above.is_empty() && old.as_ref() == Some(&row.station) {
+            tally.update(place, || above.into_iter().flatten().cloned().collect());
+        } else if tally.count(place, old.as_ref(), &row.station, values) {
+            stations.push(row.station);
         }
     }
-    note_missing(report, known.keys());
-    put_locations.sort_by(|a, b| (&a.level, &a.code).cmp(&(&b.level, &b.code)));
-    registers::put_locations(conn, &put_locations)?;
-    registers::put_stations(conn, &put)?;
-    let written = u64::try_from(put.len()).unwrap_or(u64::MAX);
+    tally.note_missing(known.keys());
+    locations.sort_by(|a, b| (&a.level, &a.code).cmp(&(&b.level, &b.code)));
+    Ok(Plan {
+        locations,
+        stations,
+    })
+}
+
+/// What changes about a location, as its stations' rows say it.
+fn location_changes(known: Option<&Location>, new: &Location) -> Vec<FieldChange> {
+    let before = |value: fn(&Location) -> String| known.map(value).unwrap_or_default();
+    let name = FieldChange {
+        field: format!("{}_name", new.level),
+        before: before(|location| location.name.clone()),
+        after: new.name.clone(),
+    };
+    let parent = FieldChange {
+        field: format!("{}_parent", new.level),
+        before: before(|location| location.parent.clone().unwrap_or_default()),
+        after: new.parent.clone().unwrap_or_default(),
+    };
+    let changed = |change: &FieldChange| change.before != change.after;
+    [name, parent].into_iter().filter(changed).collect()
+}
+
+/// A row as its file says it, but for the names of what lies above.
+fn values(level: &str, row: &Station) -> Values {
+    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let voters = row.registered_voters;
+    let mut values = vec![
+        ("code".to_owned(), row.code.clone()),
+        ("name".to_owned(), row.name.clone()),
+    ];
+    if !level.is_empty() {
+        values.push((
+            format!("{level}_no"),
+            row.constituency.clone().unwrap_or_default(),
+        ));
+    }
+    values.extend([
+        ("lat".to_owned(), number(row.lat)),
+        ("lon".to_owned(), number(row.lon)),
+        (
+            "registered_voters".to_owned(),
+            voters.map(|voters| voters.to_string()).unwrap_or_default(),
+        ),
+        ("generated".to_owned(), row.generated.to_string()),
+    ]);
+    values
+}
+
+/// What lies above a station, from the top: level, code and name.
+pub fn path<'a>(
+    mission: &'a Mission,
+    locations: &'a HashMap<LocationKey, Location>,
+    station: &'a Station,
+) -> Vec<(&'a str, &'a str, &'a str)> {
+    let mut path = Vec::new();
+    let mut code = station.constituency.as_deref();
+    for level in upper_levels(mission).iter().rev() {
+        let Some(own) = code else { break };
+        let known = locations.get(&(level.clone(), own.to_owned()));
+        path.push((
+            level.as_str(),
+            own,
+            known.map_or("", |known| known.name.as_str()),
+        ));
+        code = known.and_then(|known| known.parent.as_deref());
+    }
+    path.reverse();
+    path
+}
+
+/// A row as its file says it.
+pub(super) fn whole_values(
+    mission: &Mission,
+    locations: &HashMap<LocationKey, Location>,
+    row: &Station,
+) -> Values {
+    let mut values = values("", row);
+    for (level, code, name) in path(mission, locations, row) {
+        values.push((format!("{level}_no"), code.to_owned()));
+        values.push((format!("{level}_name"), name.to_owned()));
+    }
+    values
+}
+
+pub(super) fn put(conn: &mut Conn, plan: Plan, progress: Progress<'_>) -> Result<()> {
+    registers::put_locations(conn, &plan.locations)?;
+    registers::put_stations(conn, &plan.stations)?;
+    let written = u64::try_from(plan.stations.len()).unwrap_or(u64::MAX);
     progress(Step::Writing(written, written));
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use protocol::codes::Code;
 
 use super::RowError;
+use crate::domain::export::is_formula;
 
 /// The delimiters that are recognised by themselves, the likelier first.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
@@ -57,13 +58,18 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The trimmed cell of a column; empty if the file has no such column.
+    /// The trimmed cell of a column; empty if the file has no such column. The apostrophe
+    /// that our own files put before what looks like a formula is taken away.
     pub(super) fn cell(&self, column: Option<usize>) -> &'a str {
         // `Table::next` let only valid UTF-8 through.
-        column
+        let cell = column
             .and_then(|index| self.record.get(index))
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .map_or("", str::trim)
+            .map_or("", str::trim);
+        match cell.strip_prefix('\'') {
+            Some(text) if is_formula(cell) => text,
+            _ => cell,
+        }
     }
 
     /// An error in a column of this row.

@@ -49,6 +49,7 @@ impl World {
             store: &self.store,
             keys: &self.keys,
             host: &self.host,
+            by: crate::domain::audit::By::CommandLine,
         };
         run(desk, &self.mission, register, text, options, &mut |_| {})
     }

@@ -1,0 +1,2 @@
+DROP INDEX entries_office;
+DROP TABLE audit;
