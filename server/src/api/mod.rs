@@ -5,6 +5,7 @@ mod accreditations;
 mod attention;
 mod body;
 mod bundles;
+mod cases;
 mod console;
 mod cookie;
 mod devices;

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod attention;
 pub mod backup;
 pub mod bundles;
+pub mod cases;
 pub mod enrolment;
 pub mod epoch;
 pub mod erasure;

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod attention;
 pub mod bulk;
 pub mod bundles;
+pub mod cases;
 mod checkpoint;
 #[expect(
     missing_docs,

@@ -11,6 +11,7 @@ on_both_databases!(
     the_missions_pages,
     filters_and_palette,
     words_are_found,
+    one_event_told_by_several,
     looks,
     hostile_words_and_files
 );
@@ -41,6 +42,10 @@ fn the_missions_pages(kind: Kind) {
 
 fn words_are_found(kind: Kind) {
     play(kind, "search");
+}
+
+fn one_event_told_by_several(kind: Kind) {
+    play(kind, "cases");
 }
 
 fn looks(kind: Kind) {
