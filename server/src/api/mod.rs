@@ -7,6 +7,7 @@ mod attention;
 mod audit;
 mod body;
 mod bundles;
+mod cases;
 mod console;
 mod cookie;
 mod devices;

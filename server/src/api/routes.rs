@@ -11,7 +11,7 @@ use actix_web::{
 use protocol::codes::Code;
 
 use super::{
-    accounts, accreditations, attention, audit, bundles, console, devices, docs, enrolments, erasures, events, evidence, exchange, exports, guard as gate, health, imports, jwks, login, map, me, messages, metrics, missions, openapi, quarantine, reference, registers, reports, room, second_factor, session, token,
+    accounts, accreditations, attention, audit, bundles, cases, console, devices, docs, enrolments, erasures, events, evidence, exchange, exports, guard as gate, health, imports, jwks, login, map, me, messages, metrics, missions, openapi, quarantine, reference, registers, reports, room, second_factor, session, token,
 };
 use crate::auth::Role::{self, Analyst, Auditor, Coordinator, Lead, Observer, Operator};
 
@@ -104,6 +104,10 @@ pub static ROUTES: &[Route] = routes! {
     POST "/v1/reports/{id}/assignment" REVIEWERS reports::assign::ERRORS => reports::assign::assign_report;
     POST "/v1/reports/{id}/priority" REVIEWERS reports::prioritise::ERRORS => reports::prioritise::prioritise_report;
     POST "/v1/reports/{id}/notes" REVIEWERS reports::note::ERRORS => reports::note::note_report;
+    GET "/v1/reports/{id}/case" READERS cases::show::ERRORS => cases::show::show_case;
+    POST "/v1/reports/{id}/case" REVIEWERS cases::join::ERRORS => cases::join::join_case;
+    POST "/v1/reports/{id}/apart" REVIEWERS cases::apart::ERRORS => cases::apart::keep_apart;
+    GET "/v1/cases" READERS cases::list::ERRORS => cases::list::list_cases;
     PUT "/v1/attention" READERS attention::ERRORS => attention::put_attention;
     GET "/v1/events" READERS events::ERRORS => events::watch_events;
     GET "/v1/exports/{format}" EXPORTERS exports::ERRORS => exports::export_reports;

@@ -402,6 +402,9 @@ pub(super) struct Which {
     /// Looked after by this account, by id; or `none`
     #[arg(long)]
     assignee: Vec<String>,
+    /// In this case, by id
+    #[arg(long)]
+    case: Vec<String>,
     /// Received at this time or later (RFC 3339)
     #[arg(long, value_name = "TIME")]
     received_from: Option<String>,
@@ -454,6 +457,7 @@ impl Which {
             ("constituency", &self.constituency),
             ("observer", &self.observer),
             ("assignee", &self.assignee),
+            ("case", &self.case),
             ("flag", &self.flag),
         ] {
             values.iter().try_for_each(|value| set(name, value))?;

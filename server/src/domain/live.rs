@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     domain::{
         acts::MissionRef,
+        cases,
         reports::{self, Report},
     },
     error::Result,
@@ -58,10 +59,7 @@ pub fn since(conn: &mut Conn, mission: MissionRef, number: i64) -> Result<Since>
     }
     let entries = ledger::outlines(conn, mission.no, number, ENTRIES)?;
     let cursor = entries.last().map_or(head, |entry| entry.number);
-    let subjects: BTreeSet<Vec<u8>> = entries
-        .iter()
-        .filter_map(|entry| entry.subject.clone())
-        .collect();
+    let subjects = cases::touched(conn, mission, &entries)?;
     let quarantined = entries.iter().any(|entry| entry.quarantine.is_some());
     let kinds = entries.into_iter().map(|entry| entry.kind).collect();
     let subjects: Vec<_> = subjects.into_iter().collect();

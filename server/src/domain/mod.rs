@@ -7,6 +7,7 @@ pub mod attention;
 pub mod audit;
 pub mod backup;
 pub mod bundles;
+pub mod cases;
 pub mod enrolment;
 pub mod epoch;
 pub mod erasure;

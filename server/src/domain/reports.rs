@@ -17,7 +17,11 @@ use uuid::Uuid;
 
 use crate::{
     clock::Micros,
-    domain::{acts::MissionRef, flags, status},
+    domain::{
+        acts::MissionRef,
+        cases::{self, Corroboration},
+        flags, status,
+    },
     error::{Error, Result},
     keys::Keys,
     store::{
@@ -55,6 +59,7 @@ pub const PARAMETERS: &[(&str, &str)] = &[
         "assignee",
         "Looked after by any of these accounts, by id; or `none`.",
     ),
+    ("case", "In any of these cases, by id."),
     (
         "received_from",
         "Received by the server at this time or later (RFC 3339).",
@@ -123,6 +128,8 @@ pub struct Filter {
     pub observer: Vec<String>,
     /// Accounts that look after it; `None` is "nobody".
     pub assignee: Vec<Option<Uuid>>,
+    /// Cases.
+    pub case: Vec<Uuid>,
     /// Received at or after.
     #[serde(serialize_with = "micros")]
     pub received_from: Option<Micros>,
@@ -170,6 +177,7 @@ impl Filter {
                 "none" => Some(None),
                 _ => id.parse().ok().map(Some),
             })?,
+            "case" => extend(name, &mut self.case, value, |id| id.parse().ok())?,
             "flag" => {
                 let mut bits = Vec::new();
                 extend(name, &mut bits, value, flags::from_name)?;
@@ -323,6 +331,8 @@ pub struct Report {
     pub priority: String,
     /// How many notes colleagues have written.
     pub notes: i32,
+    /// What stands behind the case that it is in; `null` if it is in none.
+    pub corroboration: Option<Corroboration>,
 }
 
 /// One entry about a report.
@@ -390,10 +400,13 @@ pub fn described(
         .into_iter()
         .map(|row| (row.report.clone(), row))
         .collect();
+    let mut corroborated = cases::corroborations(conn, mission, &reports)?;
     rows.into_iter()
         .map(|row| {
             let touched = touched.remove(&row.id);
-            Report::new(observers.get(&row.accreditation), touched.as_ref(), row)
+            let case = corroborated.remove(&row.id).map(|(case, _)| case);
+            let observer = observers.get(&row.accreditation);
+            Report::new(observer, touched.as_ref(), case, row)
         })
         .collect()
 }
@@ -414,13 +427,10 @@ pub fn show(
     else {
         return Ok(None);
     };
-    let observer =
-        reports_query::observers(conn, mission.no, std::slice::from_ref(&row.accreditation))?.pop();
-    let touched = triage::find(conn, mission.no, &bytes)?;
     let entries = ledger::of_subject(conn, mission.no, &bytes)?;
     let history = describe(conn, keys, mission, entries)?;
-    let report = Report::new(observer.as_ref(), touched.as_ref(), row)?;
-    Ok(Some((report, history)))
+    let report = described(conn, mission, vec![row])?.pop();
+    Ok(report.map(|report| (report, history)))
 }
 
 /// Entries as readers see them.
@@ -453,6 +463,7 @@ impl Report {
     fn new(
         observer: Option<&Observer>,
         touched: Option<&TriageRow>,
+        corroboration: Option<Corroboration>,
         row: ReportRow,
     ) -> Result<Self> {
         let time = |micros: i64| Micros(micros).rfc3339();
@@ -490,6 +501,7 @@ impl Report {
                 .and_then(|row| row.priority.clone())
                 .unwrap_or_else(|| "normal".into()),
             notes: touched.map_or(0, |row| row.notes),
+            corroboration,
         })
     }
 }

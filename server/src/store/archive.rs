@@ -249,11 +249,13 @@ mod tests {
     use super::*;
 
     /// What a rebuild makes again; everything else must be in a backup.
-    const PROJECTIONS: [&str; 8] = [
+    const PROJECTIONS: [&str; 10] = [
+        "case_members",
         "check_ins",
         "devices",
         "evidence",
         "inbox",
+        "kept_apart",
         "reports",
         "revoked_accreditations",
         "search_progress",

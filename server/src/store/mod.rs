@@ -6,6 +6,7 @@ pub mod attention;
 pub mod audit;
 pub mod bulk;
 pub mod bundles;
+pub mod cases;
 mod checkpoint;
 #[expect(
     missing_docs,

@@ -347,6 +347,7 @@ pub fn clear(conn: &mut Conn, mission: i32) -> Result<()> {
     .execute(conn)?;
     diesel::delete(inbox::table.filter(inbox::mission.eq(mission))).execute(conn)?;
     diesel::delete(triage::table.filter(triage::mission.eq(mission))).execute(conn)?;
+    super::cases::clear(conn, mission)?;
     super::search::clear(conn, mission)?;
     diesel::delete(evidence::table.filter(evidence::mission.eq(mission))).execute(conn)?;
     Ok(())
@@ -396,6 +397,7 @@ pub fn dump(conn: &mut Conn, mission: i32) -> Result<Vec<String>> {
         .iter()
         .map(|row| format!("{row:?}"))
         .collect());
+    add(super::cases::dump(conn)?);
     add(evidence::table
         .order((evidence::number, evidence::preview))
         .load::<super::evidence::AnnouncedRow>(conn)?

@@ -12,7 +12,7 @@ use protocol::entry::Severity;
 use super::{
     Conn,
     projections::ReportRow,
-    schema::{accreditations, devices, evidence, reports, triage},
+    schema::{accreditations, case_members, devices, evidence, reports, triage},
     search,
 };
 use crate::{
@@ -98,6 +98,14 @@ fn compared(mission: i32, filter: &Filter) -> Filtered {
         } else {
             query.filter(theirs)
         };
+    }
+    if !filter.case.is_empty() {
+        let cases = filter.case.iter().map(|id| id.as_bytes().to_vec());
+        let members = case_members::table
+            .filter(case_members::mission.eq(mission))
+            .filter(case_members::case_id.eq_any(cases.collect::<Vec<_>>()))
+            .select(case_members::report);
+        query = query.filter(reports::id.eq_any(members));
     }
     if let Some(time) = filter.received_from {
         query = query.filter(reports::received_at.ge(time.0));

@@ -371,6 +371,25 @@ diesel::table! {
 }
 
 diesel::table! {
+    case_members (report, mission) {
+        mission -> Integer,
+        report -> Binary,
+        case_id -> Binary,
+        stance -> Text,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
+    kept_apart (report, other, mission) {
+        mission -> Integer,
+        report -> Binary,
+        other -> Binary,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
     second_factors (user_id) {
         user_id -> Binary,
         secret -> Binary,
@@ -454,6 +473,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     sessions,
     stations,
     triage,
+    case_members,
+    kept_apart,
     user_roles,
     users,
 );

@@ -99,6 +99,8 @@ codes! {
     StaleDecision "stale_decision" Problem 409 "The report has changed since it was read.";
     TransitionNotAllowed "transition_not_allowed" Problem 409 "The report cannot go from its status to that one.";
     AssignedOtherwise "assigned_otherwise" Problem 409 "Somebody else was faster; `assignee` looks after the report now.";
+    JoinedOtherwise "joined_otherwise" Problem 409 "The report's case has changed since it was read; `case` is the one it is in now.";
+    CaseFull "case_full" Problem 409 "A case holds no more reports than it has.";
     ReasonNeeded "reason_needed" Problem 400 "This decision needs a reason or a question.";
     SamePerson "same_person" Problem 403 "An erasure needs a second person.";
     AlreadyDone "already_done" Problem 409 "This has been done already.";

@@ -87,6 +87,10 @@ await story(async (open) => {
   await observer.run('attach', report, await put('note.txt', 'what was seen'));
   await observer.sync();
   await observer.sync();
+  const there = ['--station', '8-1'];
+  await phone('D-3').file('A bundle of ballots was thrown in', '--category', 'ballot_stuffing', ...there);
+  await phone('D-5').file('No violation was seen here', '--category', 'positive_no_issue', ...there);
+  await phone('D-4').file('The ramp is too steep', '--category', 'accessibility', ...there);
   const who = await account('lead');
   const page = await open({ viewport: { width: 1024, height: 900 } });
 
@@ -107,7 +111,7 @@ await story(async (open) => {
   await page.getByRole('heading', { name: 'Keep these recovery codes' }).waitFor();
   await look(page, 'recovery-codes');
   await page.getByRole('button', { name: 'I have kept them' }).click();
-  await row(page, 'bundles of ballots').waitFor();
+  await row(page, 'put bundles of ballots').waitFor();
   await look(page, 'desk');
   await row(page, 'bundles of ballots').click();
   await page.getByRole('article').getByText('bundles of ballots').first().waitFor();
@@ -115,6 +119,13 @@ await story(async (open) => {
   await page.getByRole('dialog').getByRole('button', { name: 'Take into review' }).click();
   await page.getByRole('button', { name: /^Verify/ }).waitFor();
   await look(page, 'report');
+  const together = page.getByRole('region', { name: 'The same event' });
+  const told = (words) => together.getByRole('article').filter({ hasText: words });
+  await told('thrown in').getByRole('button', { name: 'The same event' }).click();
+  await told('No violation').getByRole('button', { name: 'Contradicts' }).click();
+  await together.getByText('1 observer contradicts').waitFor();
+  await page.keyboard.press('c');
+  await look(page, 'case');
   await page.keyboard.press('n');
   await page.getByRole('dialog').getByLabel('Reason').waitFor();
   await look(page, 'decide');
@@ -128,7 +139,7 @@ await story(async (open) => {
   await page.getByRole('button', { name: 'Saved filters' }).click();
   await look(page, 'filters');
   await page.keyboard.press('Escape');
-  for (const name of ['Quarantine', 'Observers', 'Messages', 'Exports']) {
+  for (const name of ['Cases', 'Quarantine', 'Observers', 'Messages', 'Exports']) {
     await page.getByRole('link', { name, exact: true }).click();
     await page.getByRole('heading', { level: 2, name: name === 'Messages' ? 'Messages to observers' : name }).waitFor();
     if (name === 'Observers') {

@@ -11,6 +11,7 @@ on_both_databases!(
     the_missions_pages,
     filters_and_palette,
     words_are_found,
+    one_event_told_by_several,
     the_map,
     the_room,
     accounts_and_their_roles,
@@ -36,12 +37,28 @@ fn keyboard_alone(kind: Kind) {
     play(kind, "keyboard");
 }
 
+fn the_missions_pages(kind: Kind) {
+    play(kind, "mission");
+}
+
 fn filters_and_palette(kind: Kind) {
     play(kind, "filters");
 }
 
-fn the_missions_pages(kind: Kind) {
-    play(kind, "mission");
+fn words_are_found(kind: Kind) {
+    play(kind, "search");
+}
+
+fn one_event_told_by_several(kind: Kind) {
+    play(kind, "cases");
+}
+
+fn the_map(kind: Kind) {
+    play(kind, "map");
+}
+
+fn the_room(kind: Kind) {
+    play(kind, "room");
 }
 
 fn accounts_and_their_roles(kind: Kind) {
@@ -54,18 +71,6 @@ fn registers_from_files(kind: Kind) {
 
 fn erasures_and_the_audit_trail(kind: Kind) {
     play(kind, "audit");
-}
-
-fn words_are_found(kind: Kind) {
-    play(kind, "search");
-}
-
-fn the_map(kind: Kind) {
-    play(kind, "map");
-}
-
-fn the_room(kind: Kind) {
-    play(kind, "room");
 }
 
 fn looks(kind: Kind) {

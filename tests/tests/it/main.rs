@@ -4,6 +4,7 @@
 
 mod attach;
 mod bad_input;
+mod cases;
 mod commands;
 mod console;
 mod convergence;

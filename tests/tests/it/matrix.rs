@@ -400,6 +400,15 @@ fn sample(
             let body = json!({ "text": "for the test" });
             (path.replace("{id}", &things.report), json(body), true)
         }
+        ("GET", "/v1/reports/{id}/case") => (path.replace("{id}", &things.report), None, true),
+        ("POST", "/v1/reports/{id}/case") => {
+            let body = json!({ "with": null });
+            (path.replace("{id}", &things.report), json(body), true)
+        }
+        ("POST", "/v1/reports/{id}/apart") => {
+            let body = json!({ "other": things.report, "apart": true });
+            (path.replace("{id}", &things.report), json(body), true)
+        }
         ("POST", "/v1/bundles") => {
             let bundle = upload::hash_of(b"a bundle");
             (

@@ -15,5 +15,5 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 pub(super) struct Touched {
     /// Ledger number of the entry.
-    number: i64,
+    pub(super) number: i64,
 }

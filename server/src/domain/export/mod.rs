@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::Micros,
-    domain::{acts::Office, missions::Mission, reports::Filter},
+    domain::{acts::Office, cases, missions::Mission, reports::Filter},
     error::{Error, Result},
     store::{
         Conn, bulk, evidence, exports as store, ledger::EntryRow, projections::ReportRow,
@@ -245,12 +245,15 @@ impl<'a> Export<'a> {
         let reasons = reasons(conn, self.no(), &rows)?;
         let ids: Vec<&[u8]> = rows.iter().map(|row| row.id.as_slice()).collect();
         let files = evidence::counts(conn, self.no(), &ids)?;
+        let ids: Vec<Vec<u8>> = rows.iter().map(|row| row.id.clone()).collect();
+        let mut cases = cases::corroborations(conn, self.mission.reference, &ids)?;
         rows.into_iter()
             .map(|row| {
                 let reason = reasons.get(&row.id).cloned();
+                let case = cases.remove(&row.id);
                 let files = files.get(&row.id).copied().unwrap_or(0);
                 self.registers
-                    .record(row, reason, files, self.options.names)
+                    .record(row, reason, case, files, self.options.names)
             })
             .collect()
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Micros,
-    domain::{flags, missions::Mission},
+    domain::{cases::Corroboration, flags, missions::Mission},
     error::{Error, Result},
     store::{Conn, exports as store, projections::ReportRow, registers},
 };
@@ -80,12 +80,20 @@ columns! {
     "withdrawn", false, |r| Cell::Flag(r.withdrawn), "Whether the observer has taken it back.";
     "erased", false, |r| Cell::Flag(r.erased), "Whether its words were erased, as two people decided.";
     "decision_reason", false, |r| Cell::Text(r.decision_reason.clone()), "Reason of the last decision, if one was given.";
+    "case", false, |r| Cell::Text(r.case.as_ref().map(|(case, _)| case.case.to_string())), "Id of the case that it is in: reports that coordinators hold for accounts of one event.";
+    "case_stance", false, |r| Cell::Text(r.case.as_ref().map(|(_, stance)| stance.clone())), "`agrees` or `contradicts`: how its account stands to the case's first one.";
+    "case_observers", false, |r| Cell::Whole(r.case.as_ref().map_or(0, |(case, _)| count(case.observers))), "Different observers whose accounts in the case agree.";
+    "case_organisations", false, |r| Cell::Whole(r.case.as_ref().map_or(0, |(case, _)| count(case.organisations))), "Different institutions that those observers come from.";
     "observer_name", true, |r| Cell::Text(r.observer_name.clone()), "The observer's name. Only with `--names`.";
     "accreditation_number", true, |r| Cell::Text(r.accreditation_number.clone()), "The accreditation's number. Only with `--names`.";
 }
 
 fn text(value: impl Into<String>) -> Cell {
     Cell::Text(Some(value.into()))
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn time(value: Option<Micros>) -> Cell {
@@ -125,6 +133,7 @@ pub struct Record {
     pub withdrawn: bool,
     pub erased: bool,
     pub decision_reason: Option<String>,
+    pub case: Option<(Corroboration, String)>,
     observer_name: Option<String>,
     accreditation_number: Option<String>,
 }
@@ -240,6 +249,7 @@ impl Registers {
         &self,
         row: ReportRow,
         decision_reason: Option<String>,
+        case: Option<(Corroboration, String)>,
         evidence: i64,
         names: bool,
     ) -> Result<Record> {
@@ -279,6 +289,7 @@ impl Registers {
             flags: flags::names(row.flags),
             revisions: i64::from(row.revisions),
             decision_reason,
+            case,
             evidence,
             id: row.id,
             status: row.status,

@@ -20,7 +20,7 @@ use super::{
     registers::Registers,
 };
 use crate::{
-    domain::{acts::MissionRef, flags, messages, status, text, triage},
+    domain::{acts::MissionRef, cases, flags, messages, status, text, triage},
     error::{Error, Result},
     store::{
         Conn, bulk,
@@ -268,6 +268,13 @@ impl Projector {
             (Kind::Assign | Kind::Prioritise | Kind::Note, Origin::Office(_)) => {
                 let place = (entry.number, entry.received_at);
                 if triage::project(conn, self.mission, place, read)? {
+                    Ok(Effect::Applied)
+                } else {
+                    Ok(Effect::Quarantined(Code::Unreadable))
+                }
+            }
+            (Kind::Join | Kind::Part | Kind::KeepApart, Origin::Office(_)) => {
+                if cases::project(conn, self.mission, entry.number, read)? {
                     Ok(Effect::Applied)
                 } else {
                     Ok(Effect::Quarantined(Code::Unreadable))

@@ -21,8 +21,9 @@ use crate::{
     clock::{Host, Micros},
     domain::{
         acts::{self, Decision, MissionRef, Office},
+        cases,
         ingest::{self, DeviceKeys},
-        missions, rebuild, status,
+        missions, rebuild, status, triage,
     },
     store::{DatabaseUrl, Store, bulk, ledger, projections},
 };
@@ -311,6 +312,8 @@ enum Step {
     Deliver(usize, Vec<prop::sample::Index>, bool),
     Decide(usize, u8),
     Erase(usize),
+    /// Joins two phones' last reports, takes one out, keeps them apart, or assigns one.
+    Triage(usize, usize, u8),
     Revoke(usize),
     AdmitAll,
     Clone(usize),
@@ -324,6 +327,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(phone, picks, idle)| Step::Deliver(phone, picks, idle)),
         4 => (0..3_usize, 0..7_u8).prop_map(|(phone, to)| Step::Decide(phone, to)),
         1 => (0..3_usize).prop_map(Step::Erase),
+        3 => (0..3_usize, 0..3_usize, 0..6_u8)
+            .prop_map(|(phone, other, what)| Step::Triage(phone, other, what)),
         1 => (0..3_usize).prop_map(Step::Revoke),
         1 => Just(Step::AdmitAll),
         1 => (0..3_usize).prop_map(Step::Clone),
@@ -384,6 +389,13 @@ fn run(world: &mut World, step: Step) {
                 })
                 .ok();
         }
+        Step::Triage(phone, other, what) => {
+            let one = world.phones[phone].reports.last().copied();
+            let two = world.phones[other].reports.first().copied();
+            if let Some(((one, _), (two, _))) = one.zip(two) {
+                triage(world, one, two, what);
+            }
+        }
         Step::Revoke(phone) => {
             let (device, accreditation) = (
                 world.phones[phone].device,
@@ -426,6 +438,30 @@ fn run(world: &mut World, step: Step) {
             phone.seq = phone.seq.saturating_sub(1);
         }
     }
+}
+
+fn triage(world: &World, one: Uuid, two: Uuid, what: u8) {
+    let actor = UserId(Uuid::from_u128(9));
+    world
+        .act(|conn, office, mission| {
+            let was = cases::of_report(conn, mission, one)?.map(|case| case.id);
+            let wish = cases::Wish {
+                with: two,
+                was,
+                stance: cases::STANCES[usize::from(what % 2)].into(),
+                whole: what == 1,
+            };
+            match what {
+                0..=2 => cases::join(conn, office, mission, actor, one, &wish),
+                3 => cases::part(conn, office, mission, actor, one, was),
+                4 => {
+                    let apart = cases::apart(conn, mission, one)?.is_empty();
+                    cases::keep_apart(conn, office, mission, actor, (one, two), apart)
+                }
+                _ => triage::prioritise(conn, office, mission, actor, one, "high"),
+            }
+        })
+        .ok();
 }
 
 proptest! {

@@ -1,7 +1,16 @@
 // Which page is shown. Addresses stand behind `#`, so none of them is in a request or a log.
 
 export const PAGES = [
-  'desk', 'map', 'room', 'quarantine', 'observers', 'messages', 'exports', 'mission', 'server',
+  'desk',
+  'cases',
+  'map',
+  'room',
+  'quarantine',
+  'observers',
+  'messages',
+  'exports',
+  'mission',
+  'server',
 ] as const;
 export type Page = (typeof PAGES)[number];
 
@@ -9,9 +18,10 @@ export type Page = (typeof PAGES)[number];
 export const TABS = ['stations', 'categories', 'accounts', 'imports', 'erasures', 'audit'] as const;
 export type Tab = (typeof TABS)[number];
 
-function read(): [Page, Tab | undefined] {
-  const [, page, tab] = location.hash.split('/');
-  return [PAGES.find((one) => one === page) ?? 'desk', TABS.find((one) => one === tab)];
+/** The page, and what is shown on it: `#/desk/ID` is a report on the desk. */
+function read(): [Page, string | undefined] {
+  const [, page, part] = location.hash.split('/');
+  return [PAGES.find((one) => one === page) ?? 'desk', part || undefined];
 }
 
 const OVERSEE = ['coordinator', 'lead', 'auditor'];
@@ -19,6 +29,7 @@ const EXPORT = ['analyst', 'lead', 'auditor'];
 const READ = [...OVERSEE, 'analyst'];
 const MAY: Record<Page, string[]> = {
   desk: READ,
+  cases: READ,
   map: READ,
   room: READ,
   quarantine: OVERSEE,
@@ -51,12 +62,20 @@ export function tabsOf(roles: readonly string[]): Tab[] {
 
 class Route {
   page = $state<Page>('desk');
-  tab = $state<Tab>();
+  part = $state<string>();
+  tab = $derived(TABS.find((tab) => tab === this.part));
 
   constructor() {
-    const take = () => ([this.page, this.tab] = read());
+    const take = () => ([this.page, this.part] = read());
     take();
     window.addEventListener('hashchange', take);
+  }
+
+  /** Another part of the same page, without a step that "back" would have to undo. */
+  put(part: string | undefined): void {
+    if (part === this.part) return;
+    history.replaceState(null, '', `#/${this.page}${part ? `/${part}` : ''}`);
+    this.part = part;
   }
 }
 

@@ -15,7 +15,7 @@ class Shown {
     this.filter = filter;
     this.report = report;
     this.asked += 1;
-    location.hash = '/desk';
+    location.hash = report ? `/desk/${report}` : '/desk';
   }
 }
 

@@ -74,6 +74,12 @@ kinds! {
     Prioritise = "prioritise";
     /// A coordinator writes a note on a report, for colleagues alone.
     Note = "note";
+    /// A coordinator counts a report among those of one event: to its case.
+    Join = "join";
+    /// A coordinator takes a report out of its case.
+    Part = "part";
+    /// A coordinator says that two reports are of two events, or takes that back.
+    KeepApart = "keep_apart";
 }
 
 impl Kind {
