@@ -39,6 +39,8 @@ pub(super) const ERRORS: &[Code] = &[];
         login::login, token::token, jwks::jwks, me::me,
         reports::list::list_reports, reports::show::show_report, reports::decide::decide_report,
         reports::assign::assign_report, reports::prioritise::prioritise_report, reports::note::note_report,
+        reports::enter::enter_report, reports::correct::correct_report, reports::counterparts::list_counterparts,
+        reports::merge::merge_report, reports::unmerge::unmerge_report,
         attention::put_attention, events::watch_events, exports::export_reports,
         console::console_page, console::console_icon, console::console_asset,
         evidence::options::describe_uploads, evidence::head::probe_evidence,

@@ -1,6 +1,7 @@
 //! The rules. Functions of (request, store, now, randomness); no HTTP.
 
 pub mod accounts;
+pub mod accreditations;
 pub mod acts;
 pub mod admission;
 pub mod attention;
@@ -15,6 +16,7 @@ pub mod flags;
 pub mod import;
 pub mod ingest;
 pub mod ledger;
+pub mod likeness;
 pub mod live;
 pub mod messages;
 pub mod missions;
@@ -26,6 +28,7 @@ pub mod search;
 pub mod second_factor;
 pub mod sessions;
 pub mod status;
+pub mod telephone;
 pub mod text;
 pub mod triage;
 pub mod words;

@@ -215,8 +215,8 @@ diesel::table! {
         version -> BigInt,
         head -> Binary,
         revisions -> Integer,
-        accreditation -> Binary,
-        device -> Binary,
+        accreditation -> Nullable<Binary>,
+        device -> Nullable<Binary>,
         category -> Text,
         severity -> Nullable<Text>,
         own_severity -> Bool,
@@ -235,6 +235,8 @@ diesel::table! {
         withdrawn -> Bool,
         erased -> Bool,
         flags -> Integer,
+        entered_by -> Nullable<Binary>,
+        merged_into -> Nullable<Binary>,
     }
 }
 

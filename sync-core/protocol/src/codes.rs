@@ -97,6 +97,10 @@ codes! {
     TransitionNotAllowed "transition_not_allowed" Problem 409 "The report cannot go from its status to that one.";
     AssignedOtherwise "assigned_otherwise" Problem 409 "Somebody else was faster; `assignee` looks after the report now.";
     ReasonNeeded "reason_needed" Problem 400 "This decision needs a reason or a question.";
+    ReportIdTaken "report_id_taken" Problem 409 "Another report has this id already; `number` is its own.";
+    NotByTelephone "not_by_telephone" Problem 409 "Only a report by telephone can be corrected or merged.";
+    ReportMerged "report_merged" Problem 409 "The report has been merged into `merged_into`; decide there, or take that back first.";
+    MergeNotAllowed "merge_not_allowed" Problem 409 "This report cannot be merged into that one.";
     SamePerson "same_person" Problem 403 "An erasure needs a second person.";
     AlreadyDone "already_done" Problem 409 "This has been done already.";
     ReportUnknown "report_unknown" Problem 404 "No such report in this mission.";

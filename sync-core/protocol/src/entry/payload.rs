@@ -41,9 +41,10 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// An observer's new report.
+    /// An observer's new report; or one by telephone, which the server signs for the
+    /// coordinator who listened.
     File = "file";
-    /// The observer corrects or completes it.
+    /// The observer corrects or completes it; or the coordinator, one by telephone.
     Amend = "amend";
     /// The observer takes it back.
     Withdraw = "withdraw";
@@ -74,6 +75,10 @@ kinds! {
     Prioritise = "prioritise";
     /// A coordinator writes a note on a report, for colleagues alone.
     Note = "note";
+    /// A coordinator says that a report by telephone is told by another report too.
+    Merge = "merge";
+    /// A coordinator takes that back.
+    Unmerge = "unmerge";
 }
 
 impl Kind {
