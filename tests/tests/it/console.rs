@@ -11,6 +11,7 @@ on_both_databases!(
     the_missions_pages,
     filters_and_palette,
     words_are_found,
+    a_report_by_telephone,
     looks,
     hostile_words_and_files
 );
@@ -41,6 +42,10 @@ fn the_missions_pages(kind: Kind) {
 
 fn words_are_found(kind: Kind) {
     play(kind, "search");
+}
+
+fn a_report_by_telephone(kind: Kind) {
+    play(kind, "telephone");
 }
 
 fn looks(kind: Kind) {
