@@ -93,7 +93,7 @@ await story(async (open) => {
   await page.getByLabel('What the caller says').fill('They put bundles of papers into the urn');
   await page.getByRole('combobox', { name: 'Station' }).fill('8-1');
   await page.getByRole('combobox', { name: 'Category' }).fill('stuffing');
-  await page.getByRole('option').first().waitFor();
+  await page.getByRole('option', { name: /stuffing/i }).first().waitFor();
   await look(page, 'telephone-typing');
   await page.getByRole('combobox', { name: 'Category' }).focus();
   await page.keyboard.press('Enter');

@@ -43,6 +43,8 @@ await story(async (open) => {
   await page.getByRole('alert').getByText('cannot be reached').waitFor();
   await server.start();
   await until('the server', () => page.evaluate(() => fetch('/readyz').then((is) => is.ok, () => false)));
+  await page.reload();
+  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
   await page.getByRole('button', { name: 'Enter the report' }).click();
   const report = page.getByRole('article');
   await report.getByText('for observer-', { exact: false }).or(report.getByText('Entered by')).first().waitFor();
@@ -72,7 +74,7 @@ await story(async (open) => {
   // Taken back there, and merged again from the other side.
   await also.getByRole('button', { name: 'Take the merging back' }).click();
   await also.waitFor({ state: 'detached' });
-  await row(page, 'by telephone').click();
+  await rows(page).filter({ hasNotText: 'I filmed it' }).click();
   await report.getByText('May be the same report').waitFor();
   await report.getByRole('button', { name: 'They are the same: merge' }).click();
   await report.getByRole('region', { name: 'Merged into this report' }).getByText('I filmed it').waitFor();
