@@ -438,6 +438,12 @@ fn decisions(out: &mut Vec<Sample>) {
             .into_iter()
             .filter_map(|member| disclosed.get(member).map(|value| (member, value.clone())))
             .collect();
+        // What is done to a call stands on its own last entry.
+        let last = out.iter().rev().find(|one| one.draft.subject == call);
+        let base = match last {
+            Some(last) if subject == call => base.map(|_| last.entry.hash()),
+            _ => base,
+        };
         let draft = Draft {
             mission: mission(),
             subject,
