@@ -14,7 +14,9 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    accounts, accreditations, attention, audit, bundles, cases, console, devices, docs, enrolments, erasures, events, evidence, exchange, exports, health, imports, jwks, login, map, me, messages, metrics, missions, quarantine, reference, registers, reports, room,
+    accounts, accreditations, attention, audit, bundles, cases, console, devices, docs, enrolments,
+    erasures, events, evidence, exchange, exports, health, imports, jwks, login, map, me, messages,
+    metrics, missions, quarantine, reference, registers, reports, room,
     routes::{Policy, ROUTES, Route},
     second_factor, session, token,
 };
@@ -38,6 +40,8 @@ pub(super) const ERRORS: &[Code] = &[];
         reports::list::list_reports, reports::show::show_report, reports::decide::decide_report,
         reports::assign::assign_report, reports::prioritise::prioritise_report, reports::note::note_report,
         cases::show::show_case, cases::join::join_case, cases::apart::keep_apart, cases::list::list_cases,
+        reports::enter::enter_report, reports::correct::correct_report, reports::counterparts::list_counterparts,
+        reports::merge::merge_report, reports::unmerge::unmerge_report,
         attention::put_attention, events::watch_events, exports::export_reports,
         console::console_page, console::console_icon, console::console_asset,
         room::show::show_room, room::silent::list_silent,

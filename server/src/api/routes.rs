@@ -11,7 +11,10 @@ use actix_web::{
 use protocol::codes::Code;
 
 use super::{
-    accounts, accreditations, attention, audit, bundles, cases, console, devices, docs, enrolments, erasures, events, evidence, exchange, exports, guard as gate, health, imports, jwks, login, map, me, messages, metrics, missions, openapi, quarantine, reference, registers, reports, room, second_factor, session, token,
+    accounts, accreditations, attention, audit, bundles, cases, console, devices, docs, enrolments,
+    erasures, events, evidence, exchange, exports, guard as gate, health, imports, jwks, login,
+    map, me, messages, metrics, missions, openapi, quarantine, reference, registers, reports, room,
+    second_factor, session, token,
 };
 use crate::auth::Role::{self, Analyst, Auditor, Coordinator, Lead, Observer, Operator};
 
@@ -108,6 +111,11 @@ pub static ROUTES: &[Route] = routes! {
     POST "/v1/reports/{id}/case" REVIEWERS cases::join::ERRORS => cases::join::join_case;
     POST "/v1/reports/{id}/apart" REVIEWERS cases::apart::ERRORS => cases::apart::keep_apart;
     GET "/v1/cases" READERS cases::list::ERRORS => cases::list::list_cases;
+    POST "/v1/reports" REVIEWERS reports::enter::ERRORS => reports::enter::enter_report;
+    POST "/v1/reports/{id}/corrections" REVIEWERS reports::correct::ERRORS => reports::correct::correct_report;
+    GET "/v1/reports/{id}/counterparts" REVIEWERS reports::counterparts::ERRORS => reports::counterparts::list_counterparts;
+    POST "/v1/reports/{id}/merging" REVIEWERS reports::merge::ERRORS => reports::merge::merge_report;
+    POST "/v1/reports/{id}/unmerging" REVIEWERS reports::unmerge::ERRORS => reports::unmerge::unmerge_report;
     PUT "/v1/attention" READERS attention::ERRORS => attention::put_attention;
     GET "/v1/events" READERS events::ERRORS => events::watch_events;
     GET "/v1/exports/{format}" EXPORTERS exports::ERRORS => exports::export_reports;

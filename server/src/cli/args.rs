@@ -436,6 +436,9 @@ pub(super) struct Which {
     /// Only those that a file was announced for, or the others only
     #[arg(long)]
     evidence: Option<bool>,
+    /// Only those by telephone that were merged into another, or the others only
+    #[arg(long, value_name = "true|false|any")]
+    merged: Option<String>,
 }
 
 impl Which {
@@ -473,6 +476,7 @@ impl Which {
             ("bbox", &self.bbox),
             ("withdrawn", &withdrawn),
             ("evidence", &evidence),
+            ("merged", &self.merged),
         ] {
             value.iter().try_for_each(|value| set(name, value))?;
         }

@@ -32,7 +32,7 @@ pub(super) fn report(desk: &Desk, command: Report, out: Out) -> Result<()> {
         } => {
             let mission = desk.mission(mission)?;
             let options = Options {
-                filter: which.filter()?,
+                filter: which.filter()?.for_lists(),
                 ..Options::new(Format::JsonLines)
             };
             let mut records = desk.store.read(|conn| {
@@ -89,7 +89,12 @@ fn list(records: &[Record], next: Option<i64>, out: Out) -> Result<()> {
         .iter()
         .map(|record| {
             let mut status = record.status.clone();
-            for (is, word) in [(record.withdrawn, "withdrawn"), (record.erased, "erased")] {
+            for (is, word) in [
+                (record.withdrawn, "withdrawn"),
+                (record.erased, "erased"),
+                (record.caller.is_some(), "by telephone"),
+                (record.merged_into.is_some(), "merged"),
+            ] {
                 if is {
                     status = format!("{status}, {word}");
                 }

@@ -19,6 +19,7 @@ use crate::{
         flags,
         ledger::{Incoming, Origin, append},
         status::{self, Demand},
+        telephone,
     },
     error::{Error, Result},
     store::{
@@ -89,6 +90,7 @@ pub fn decide(
     if row.version != decision.version {
         return Err(stale(conn, mission, &row, decision.version)?);
     }
+    telephone::not_merged(&row)?;
     let demand = status::transition(&row.status, &decision.to).ok_or_else(|| {
         let allowed: Vec<_> = status::TRANSITIONS
             .iter()
@@ -117,12 +119,7 @@ pub fn decide(
         _ => {}
     }
     let mut act = Act::new(Kind::Decide, SubjectId(report));
-    act.base = Some(EntryHash(
-        row.head
-            .as_slice()
-            .try_into()
-            .map_err(|_| Error::Internal("head hash".into()))?,
-    ));
+    act.written_on(&row)?;
     act.clear("from", &row.status);
     act.clear("to", &decision.to);
     act.disclose("reason", reason);
@@ -326,7 +323,12 @@ pub(super) fn report_row(conn: &mut Conn, mission: MissionRef, report: Uuid) -> 
 }
 
 /// What changed since the version that the person read.
-fn stale(conn: &mut Conn, mission: MissionRef, row: &ReportRow, read: i64) -> Result<Error> {
+pub(super) fn stale(
+    conn: &mut Conn,
+    mission: MissionRef,
+    row: &ReportRow,
+    read: i64,
+) -> Result<Error> {
     let changed: Vec<Value> = ledger::of_subject(conn, mission.no, &row.id)?
         .iter()
         .filter(|entry| entry.number > read)
@@ -382,11 +384,20 @@ impl Act {
         }
     }
 
-    fn clear(&mut self, name: &str, value: &str) {
+    /// Puts it on the report as it stands.
+    pub(super) fn written_on(&mut self, row: &ReportRow) -> Result<()> {
+        let head = row.head.as_slice().try_into();
+        self.base = Some(EntryHash(
+            head.map_err(|_| Error::Internal("head hash".into()))?,
+        ));
+        Ok(())
+    }
+
+    pub(super) fn clear(&mut self, name: &str, value: &str) {
         self.body.insert(name.to_owned(), json!(value));
     }
 
-    fn disclose(&mut self, name: &'static str, value: Option<String>) {
+    pub(super) fn disclose(&mut self, name: &'static str, value: Option<String>) {
         if let Some(value) = value {
             self.disclosed.push((name, json!(value)));
         }

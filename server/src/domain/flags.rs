@@ -41,11 +41,13 @@ flags! {
     TWO_DEVICES = 7, "two_devices";
     /// The observer has answered the question.
     ANSWERED = 8, "answered";
+    /// Told on the telephone, and entered by whoever listened.
+    BY_TELEPHONE = 9, "by_telephone";
 }
 
 const PLACE_FLAGS: i32 = FAR_FROM_STATION | OUTSIDE_COUNTRY | UNLISTED_STATION | INVALID_PLACE;
-/// What an erasure leaves: flags that tell of the journal, not of the words.
-pub const KEPT_BY_ERASURE: i32 = FORK | GAP | TWO_DEVICES;
+/// What an erasure leaves: flags that tell how it came, not what it says.
+pub const KEPT_BY_ERASURE: i32 = FORK | GAP | TWO_DEVICES | BY_TELEPHONE;
 
 const CLOCK_TOLERANCE: i64 = 10 * 60 * 1_000_000;
 const FAR_METRES: f64 = 1_000.0;

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::{
     domain::{
         acts::MissionRef,
         cases,
+        ledger::read_row,
         reports::{self, Report},
     },
     error::Result,
@@ -59,8 +61,9 @@ pub fn since(conn: &mut Conn, mission: MissionRef, number: i64) -> Result<Since>
     }
     let entries = ledger::outlines(conn, mission.no, number, ENTRIES)?;
     let cursor = entries.last().map_or(head, |entry| entry.number);
-    let subjects = cases::touched(conn, mission, &entries)?;
+    let mut subjects = cases::touched(conn, mission, &entries)?;
     let quarantined = entries.iter().any(|entry| entry.quarantine.is_some());
+    subjects.extend(counterparts(conn, mission, &entries)?);
     let kinds = entries.into_iter().map(|entry| entry.kind).collect();
     let subjects: Vec<_> = subjects.into_iter().collect();
     let rows = bulk::reports_by_id(conn, mission.no, &subjects)?;
@@ -70,4 +73,28 @@ pub fn since(conn: &mut Conn, mission: MissionRef, number: i64) -> Result<Since>
         kinds,
         quarantined,
     }))
+}
+
+/// The reports that tell the same as one by telephone, which a person said or took back
+/// here: they show it too.
+fn counterparts(
+    conn: &mut Conn,
+    mission: MissionRef,
+    entries: &[ledger::Outline],
+) -> Result<Vec<Vec<u8>>> {
+    let mut found = Vec::new();
+    for entry in entries {
+        let member = match entry.kind.as_str() {
+            "merge" => "into",
+            "unmerge" => "from",
+            _ => continue,
+        };
+        let row = ledger::after(conn, mission.no, entry.number - 1, 1)?.pop();
+        let read = row.as_ref().and_then(|row| read_row(row).ok());
+        let other = read
+            .as_ref()
+            .and_then(|read| read.body.get(member)?.as_str());
+        found.extend(other.and_then(|id| Uuid::parse_str(id).ok()));
+    }
+    Ok(found.iter().map(|id| id.as_bytes().to_vec()).collect())
 }

@@ -1,6 +1,7 @@
 //! The rules. Functions of (request, store, now, randomness); no HTTP.
 
 pub mod accounts;
+pub mod accreditations;
 pub mod acts;
 pub mod admission;
 pub mod attention;
@@ -18,6 +19,7 @@ pub mod heard;
 pub mod import;
 pub mod ingest;
 pub mod ledger;
+pub mod likeness;
 pub mod live;
 pub mod map;
 pub mod messages;
@@ -32,6 +34,7 @@ pub mod second_factor;
 pub mod sessions;
 pub mod staff;
 pub mod status;
+pub mod telephone;
 pub mod text;
 pub mod triage;
 pub mod words;

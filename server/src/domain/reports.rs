@@ -29,6 +29,7 @@ use crate::{
         ledger::{self, EntryRow},
         projections::ReportRow,
         reports_query::{self, Observer, Signer},
+        telephone,
         triage::{self, TriageRow},
     },
 };
@@ -93,6 +94,10 @@ pub const PARAMETERS: &[(&str, &str)] = &[
         "evidence",
         "`true`: only reports that a file was announced for; `false`: only the others.",
     ),
+    (
+        "merged",
+        "`true`: only reports by telephone that were merged into another; `false`: only the others; `any`: all. Lists leave them out unless told otherwise, exports hold them.",
+    ),
 ];
 
 /// A box on the globe; `min_lon > max_lon` means that it crosses the
@@ -152,6 +157,8 @@ pub struct Filter {
     pub withdrawn: Option<bool>,
     /// With files only, or without only.
     pub evidence: Option<bool>,
+    /// What of those that were merged into another; not given, the reader decides.
+    pub merged: Option<Merged>,
 }
 
 impl Filter {
@@ -198,9 +205,17 @@ impl Filter {
             "bbox" => once(name, &mut self.bbox, bbox(value))?,
             "withdrawn" => once(name, &mut self.withdrawn, value.parse().ok())?,
             "evidence" => once(name, &mut self.evidence, value.parse().ok())?,
+            "merged" => once(name, &mut self.merged, value.parse().ok())?,
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// As lists take it: what was merged into another is not shown beside it.
+    #[must_use]
+    pub fn for_lists(mut self) -> Self {
+        self.merged.get_or_insert(Merged::Without);
+        self
     }
 
     /// Names this filter in this mission: a cursor made for another is refused.
@@ -284,7 +299,7 @@ fn micros<S: Serializer>(
 /// A report as readers see it. It never holds a person's name.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Report {
-    /// Its id, made on the phone.
+    /// Its id, made on the phone, or at the desk that entered it.
     pub id: Uuid,
     /// Ledger number of its first entry: the order of the list.
     pub number: i64,
@@ -321,7 +336,7 @@ pub struct Report {
     pub erased: bool,
     /// How many times the observer has stated it: 1 and the amendments.
     pub revisions: i32,
-    /// The observer's pseudonym.
+    /// The observer's pseudonym; empty for a citizen, who called.
     pub observer: String,
     /// The observer's institution.
     pub institution: Option<String>,
@@ -333,6 +348,46 @@ pub struct Report {
     pub notes: i32,
     /// What stands behind the case that it is in; `null` if it is in none.
     pub corroboration: Option<Corroboration>,
+    /// Of a report by telephone: who called, and what became of it.
+    pub telephone: Option<Telephone>,
+    /// The reports by telephone that tell the same, as a person has said.
+    pub merged: Vec<Uuid>,
+}
+
+/// What a report by telephone has beside the others.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Telephone {
+    /// `observer` or `citizen`.
+    pub caller: &'static str,
+    /// The account that listened.
+    pub entered_by: Uuid,
+    /// The report that tells the same: there it is decided on.
+    pub merged_into: Option<Uuid>,
+}
+
+/// Which reports by telephone a list holds, of those that were merged into another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Merged {
+    /// Only those.
+    Only,
+    /// Only the others.
+    Without,
+    /// All.
+    Any,
+}
+
+impl std::str::FromStr for Merged {
+    type Err = ();
+
+    fn from_str(text: &str) -> std::result::Result<Self, ()> {
+        match text {
+            "true" => Ok(Self::Only),
+            "false" => Ok(Self::Without),
+            "any" => Ok(Self::Any),
+            _ => Err(()),
+        }
+    }
 }
 
 /// One entry about a report.
@@ -388,7 +443,10 @@ pub fn described(
     mission: MissionRef,
     rows: Vec<ReportRow>,
 ) -> Result<Vec<Report>> {
-    let mut ids: Vec<Vec<u8>> = rows.iter().map(|row| row.accreditation.clone()).collect();
+    let mut ids: Vec<Vec<u8>> = rows
+        .iter()
+        .filter_map(|row| row.accreditation.clone())
+        .collect();
     ids.sort_unstable();
     ids.dedup();
     let observers: HashMap<Vec<u8>, Observer> = reports_query::observers(conn, mission.no, &ids)?
@@ -401,18 +459,33 @@ pub fn described(
         .map(|row| (row.report.clone(), row))
         .collect();
     let mut corroborated = cases::corroborations(conn, mission, &reports)?;
+    let mut merged = merged(conn, mission, &reports)?;
     rows.into_iter()
         .map(|row| {
             let touched = touched.remove(&row.id);
             let case = corroborated.remove(&row.id).map(|(case, _)| case);
-            let observer = observers.get(&row.accreditation);
-            Report::new(observer, touched.as_ref(), case, row)
+            let merged = merged.remove(&row.id).unwrap_or_default();
+            let observer = row.accreditation.as_ref().and_then(|id| observers.get(id));
+            Report::new(observer, touched.as_ref(), (case, merged), row)
         })
         .collect()
 }
 
+/// Which reports by telephone tell the same as these.
+fn merged(
+    conn: &mut Conn,
+    mission: MissionRef,
+    reports: &[Vec<u8>],
+) -> Result<HashMap<Vec<u8>, Vec<Uuid>>> {
+    let mut out: HashMap<Vec<u8>, Vec<Uuid>> = HashMap::new();
+    for (into, id) in telephone::merged(conn, mission.no, reports)? {
+        out.entry(into).or_default().push(devices::read_id(&id)?);
+    }
+    Ok(out)
+}
+
 /// One report with all its entries, in the ledger's order; `None` if the
-/// mission has none of this id.
+/// mission has none of this id. `contact` is for those who may call a citizen back.
 ///
 /// # Errors
 /// The database's.
@@ -421,6 +494,7 @@ pub fn show(
     keys: &Keys,
     mission: MissionRef,
     id: Uuid,
+    contact: bool,
 ) -> Result<Option<(Report, Vec<HistoryEntry>)>> {
     let bytes = id.as_bytes().to_vec();
     let Some(row) = bulk::reports_by_id(conn, mission.no, std::slice::from_ref(&bytes))?.pop()
@@ -428,7 +502,7 @@ pub fn show(
         return Ok(None);
     };
     let entries = ledger::of_subject(conn, mission.no, &bytes)?;
-    let history = describe(conn, keys, mission, entries)?;
+    let history = describe(conn, keys, mission, entries, contact)?;
     let report = described(conn, mission, vec![row])?.pop();
     Ok(report.map(|report| (report, history)))
 }
@@ -442,6 +516,7 @@ pub fn describe(
     keys: &Keys,
     mission: MissionRef,
     entries: Vec<EntryRow>,
+    contact: bool,
 ) -> Result<Vec<HistoryEntry>> {
     let mut devices: Vec<Vec<u8>> = entries
         .iter()
@@ -455,7 +530,7 @@ pub fn describe(
         .collect();
     Ok(entries
         .into_iter()
-        .map(|entry| HistoryEntry::new(keys, &signers, entry))
+        .map(|entry| HistoryEntry::new(keys, &signers, entry, contact))
         .collect())
 }
 
@@ -463,10 +538,11 @@ impl Report {
     fn new(
         observer: Option<&Observer>,
         touched: Option<&TriageRow>,
-        corroboration: Option<Corroboration>,
+        (corroboration, merged): (Option<Corroboration>, Vec<Uuid>),
         row: ReportRow,
     ) -> Result<Self> {
         let time = |micros: i64| Micros(micros).rfc3339();
+        let telephone = Telephone::of(&row)?;
         Ok(Self {
             id: devices::read_id(&row.id)?,
             number: row.first_number,
@@ -502,15 +578,46 @@ impl Report {
                 .unwrap_or_else(|| "normal".into()),
             notes: touched.map_or(0, |row| row.notes),
             corroboration,
+            telephone,
+            merged,
         })
     }
 }
 
+impl Telephone {
+    fn of(row: &ReportRow) -> Result<Option<Self>> {
+        let Some(entered_by) = row.entered_by.as_deref() else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            caller: caller(row),
+            entered_by: devices::read_id(entered_by)?,
+            merged_into: row
+                .merged_into
+                .as_deref()
+                .map(devices::read_id)
+                .transpose()?,
+        }))
+    }
+}
+
+/// Who called.
+pub(super) fn caller(row: &ReportRow) -> &'static str {
+    match row.accreditation {
+        Some(_) => "observer",
+        None => "citizen",
+    }
+}
+
 impl HistoryEntry {
-    fn new(keys: &Keys, signers: &HashMap<Vec<u8>, Signer>, row: EntryRow) -> Self {
+    fn new(keys: &Keys, signers: &HashMap<Vec<u8>, Signer>, row: EntryRow, contact: bool) -> Self {
         let entry = str::from_utf8(&row.sd_jwt)
             .ok()
-            .and_then(|compact| SdJwt::parse(compact).ok());
+            .and_then(|compact| SdJwt::parse(compact).ok())
+            .map(|entry| match contact {
+                true => entry,
+                false => super::telephone::without_contact(&entry),
+            });
         let read = entry.as_ref().and_then(|entry| entry.read().ok());
         let (at, body) = read.map_or((None, None), |read| (read.at, Some(read.body)));
         let signer = row.device.as_ref().and_then(|device| signers.get(device));
@@ -587,6 +694,7 @@ mod tests {
             ("bbox", "-181,40,50,41"),
             ("withdrawn", "yes"),
             ("evidence", "yes"),
+            ("merged", "yes"),
         ] {
             let error = filter(&[(name, value)]).unwrap_err();
             assert_eq!(error.code(), Code::MalformedQuery, "{name}={value}");

@@ -478,8 +478,8 @@ insert_one!(InsertReport, ReportRow, "reports", {
     version: BigInt,
     head: Binary,
     revisions: Integer,
-    accreditation: Binary,
-    device: Binary,
+    accreditation: Nullable<Binary>,
+    device: Nullable<Binary>,
     category: Text,
     severity: Nullable<Text>,
     own_severity: Bool,
@@ -498,6 +498,8 @@ insert_one!(InsertReport, ReportRow, "reports", {
     withdrawn: Bool,
     erased: Bool,
     flags: Integer,
+    entered_by: Nullable<Binary>,
+    merged_into: Nullable<Binary>,
 });
 
 /// Appends rows to the ledger.

@@ -31,14 +31,16 @@ pub struct Account {
     pub report: Vec<u8>,
     /// `agrees` or `contradicts`.
     pub stance: String,
-    /// Whose report it is.
-    pub accreditation: Vec<u8>,
+    /// Whose report it is; `None` for a citizen's by telephone.
+    pub accreditation: Option<Vec<u8>>,
     /// Who sends the observer; `None` if the register knows nobody.
     pub institution: Option<String>,
     /// The report's status.
     pub status: String,
     /// Whether the observer took it back.
     pub withdrawn: bool,
+    /// The report that tells the same, if somebody said so.
+    pub merged_into: Option<Vec<u8>>,
 }
 
 /// The case of a report, be it alone in it.
@@ -103,7 +105,7 @@ pub fn accounts(conn: &mut Conn, mission: i32, cases: &[Vec<u8>]) -> Result<Vec<
                 .left_join(
                     accreditations::table.on(accreditations::mission
                         .eq(reports::mission)
-                        .and(accreditations::id.eq(reports::accreditation))),
+                        .and(accreditations::id.eq(reports::accreditation.assume_not_null()))),
                 )
                 .filter(case_members::mission.eq(mission))
                 .filter(case_members::case_id.eq_any(chunk.to_vec()))
@@ -116,6 +118,7 @@ pub fn accounts(conn: &mut Conn, mission: i32, cases: &[Vec<u8>]) -> Result<Vec<
                     accreditations::institution.nullable(),
                     reports::status,
                     reports::withdrawn,
+                    reports::merged_into,
                 ))
                 .load::<Account>(conn)?,
         );
@@ -247,6 +250,7 @@ pub fn around(conn: &mut Conn, mission: i32, near: &Around<'_>) -> Result<Vec<Re
             .filter(reports::received_at.between(near.from, near.to))
             .filter(reports::erased.eq(false))
             .filter(reports::withdrawn.eq(false))
+            .filter(reports::merged_into.is_null())
             .limit(near.limit)
     };
     for earlier in [true, false] {

@@ -122,6 +122,8 @@ pub struct AccreditationFilter {
     pub kind: Vec<String>,
     /// Revoked ones only, or the others only.
     pub revoked: Option<bool>,
+    /// Part of what they are called; [`crate::domain::accreditations::like`] looks.
+    pub like: Option<String>,
 }
 
 /// An accreditation with what became of it.

@@ -46,6 +46,7 @@ pub mod schema;
 pub mod search;
 pub mod second_factors;
 pub mod sessions;
+pub mod telephone;
 pub mod triage;
 pub mod users;
 

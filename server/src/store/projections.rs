@@ -26,8 +26,8 @@ pub struct ReportRow {
     pub version: i64,
     pub head: Vec<u8>,
     pub revisions: i32,
-    pub accreditation: Vec<u8>,
-    pub device: Vec<u8>,
+    pub accreditation: Option<Vec<u8>>,
+    pub device: Option<Vec<u8>>,
     pub category: String,
     pub severity: Option<String>,
     pub own_severity: bool,
@@ -46,6 +46,8 @@ pub struct ReportRow {
     pub withdrawn: bool,
     pub erased: bool,
     pub flags: i32,
+    pub entered_by: Option<Vec<u8>>,
+    pub merged_into: Option<Vec<u8>>,
 }
 
 /// An arrival or a departure.

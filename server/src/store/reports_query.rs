@@ -16,7 +16,10 @@ use super::{
     search,
 };
 use crate::{
-    domain::{reports::Filter, text::fold},
+    domain::{
+        reports::{Filter, Merged},
+        text::fold,
+    },
     error::Result,
 };
 
@@ -76,7 +79,7 @@ fn compared(mission: i32, filter: &Filter) -> Filtered {
         let observers = accreditations::table
             .filter(accreditations::mission.eq(mission))
             .filter(accreditations::pseudonym.eq_any(filter.observer.clone()))
-            .select(accreditations::id);
+            .select(accreditations::id.nullable());
         query = query.filter(reports::accreditation.eq_any(observers));
     }
     if !filter.assignee.is_empty() {
@@ -147,6 +150,11 @@ fn compared(mission: i32, filter: &Filter) -> Filtered {
     }
     if let Some(withdrawn) = filter.withdrawn {
         query = query.filter(reports::withdrawn.eq(withdrawn));
+    }
+    match filter.merged {
+        Some(Merged::Only) => query = query.filter(reports::merged_into.is_not_null()),
+        Some(Merged::Without) => query = query.filter(reports::merged_into.is_null()),
+        Some(Merged::Any) | None => {}
     }
     if let Some(wanted) = filter.evidence {
         let files = || {

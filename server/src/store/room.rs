@@ -58,20 +58,23 @@ pub struct Outline {
     pub received_at: i64,
 }
 
-/// Hands out every report, in one pass and without holding them all: a group for each
+/// Hands out every report that was not merged into another, in one pass and without holding them all: a group for each
 /// figure would read the table as often.
 ///
 /// # Errors
 /// The database's.
 pub fn each_report(conn: &mut Conn, mission: i32, take: &mut dyn FnMut(&Outline)) -> Result<()> {
-    let query = reports::table.filter(reports::mission.eq(mission)).select((
-        reports::category,
-        reports::severity,
-        reports::status,
-        reports::station,
-        reports::withdrawn,
-        reports::received_at,
-    ));
+    let query = reports::table
+        .filter(reports::mission.eq(mission))
+        .filter(reports::merged_into.is_null())
+        .select((
+            reports::category,
+            reports::severity,
+            reports::status,
+            reports::station,
+            reports::withdrawn,
+            reports::received_at,
+        ));
     on_backend!(conn, |inner| {
         for row in query.load_iter::<Outline, DefaultLoadingMode>(inner)? {
             take(&row?);
@@ -100,7 +103,7 @@ pub struct AtStation {
 /// The database's.
 pub fn at_stations(conn: &mut Conn, mission: i32) -> Result<Vec<AtStation>> {
     const SQL: &str = "SELECT station, severity, count(*) AS reports FROM reports \
-        WHERE mission = $1 AND NOT withdrawn AND station IS NOT NULL GROUP BY station, severity";
+        WHERE mission = $1 AND NOT withdrawn AND merged_into IS NULL AND station IS NOT NULL GROUP BY station, severity";
     Ok(on_backend!(conn, |inner| sql_query(SQL)
         .bind::<Integer, _>(mission)
         .load(inner))?)
@@ -127,6 +130,7 @@ macro_rules! untouched {
             .filter(reports::severity.eq("critical"))
             .filter(reports::withdrawn.eq(false))
             .filter(reports::erased.eq(false))
+            .filter(reports::merged_into.is_null())
             .filter(not(exists(
                 triage::table
                     .filter(triage::report.eq(reports::id))

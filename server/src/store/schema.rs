@@ -217,8 +217,8 @@ diesel::table! {
         version -> BigInt,
         head -> Binary,
         revisions -> Integer,
-        accreditation -> Binary,
-        device -> Binary,
+        accreditation -> Nullable<Binary>,
+        device -> Nullable<Binary>,
         category -> Text,
         severity -> Nullable<Text>,
         own_severity -> Bool,
@@ -237,6 +237,8 @@ diesel::table! {
         withdrawn -> Bool,
         erased -> Bool,
         flags -> Integer,
+        entered_by -> Nullable<Binary>,
+        merged_into -> Nullable<Binary>,
     }
 }
 

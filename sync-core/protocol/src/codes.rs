@@ -102,6 +102,10 @@ codes! {
     JoinedOtherwise "joined_otherwise" Problem 409 "The report's case has changed since it was read; `case` is the one it is in now.";
     CaseFull "case_full" Problem 409 "A case holds no more reports than it has.";
     ReasonNeeded "reason_needed" Problem 400 "This decision needs a reason or a question.";
+    ReportIdTaken "report_id_taken" Problem 409 "Another report has this id already; `number` is its own.";
+    NotByTelephone "not_by_telephone" Problem 409 "Only a report by telephone can be corrected or merged.";
+    ReportMerged "report_merged" Problem 409 "The report has been merged into `merged_into`; decide there, or take that back first.";
+    MergeNotAllowed "merge_not_allowed" Problem 409 "This report cannot be merged into that one.";
     SamePerson "same_person" Problem 403 "An erasure needs a second person.";
     AlreadyDone "already_done" Problem 409 "This has been done already.";
     ReportUnknown "report_unknown" Problem 404 "No such report in this mission.";

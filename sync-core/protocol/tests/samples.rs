@@ -301,6 +301,7 @@ fn decisions(out: &mut Vec<Sample>) {
     let filed = out[0].entry.hash();
     let device = uuid("device");
     let accreditation = uuid("accreditation");
+    let call = SubjectId(uuid("a call"));
     let (requester, approver) = (uuid("requester"), uuid("approver"));
     let jwk = key("device-eddsa").public().to_jwk();
     let acts: Vec<Act> = vec![
@@ -368,15 +369,81 @@ fn decisions(out: &mut Vec<Sample>) {
             json!({"audience": {"constituencies": ["8"], "institutions": ["Civic Watch"]}, "urgent": true}),
             json!({"title": "Counting", "text": "Stay in the room until the protocol is signed."}),
         ),
+        (
+            "file-telephone-observer",
+            Kind::File,
+            call,
+            None,
+            json!({
+                "category": "violence",
+                "severity": "critical",
+                "caller": {"kind": "observer", "accreditation": accreditation}
+            }),
+            json!({
+                "text": "She calls: they are pushing observers out.",
+                "station": "23-014",
+                "observed_at": "2024-02-07T11:42:00+04:00"
+            }),
+        ),
+        (
+            "file-telephone-citizen",
+            Kind::File,
+            SubjectId(uuid("a citizen's call")),
+            None,
+            json!({"category": "other", "caller": {"kind": "citizen"}}),
+            json!({
+                "text": "Buses from another town stand before the school.",
+                "contact": "A teacher; 050 000 00 00 after six."
+            }),
+        ),
+        (
+            "amend-telephone",
+            Kind::Amend,
+            call,
+            Some(filed),
+            json!({}),
+            json!({"text": "They pushed two observers out.", "station": null}),
+        ),
+        (
+            "merge",
+            Kind::Merge,
+            call,
+            Some(filed),
+            json!({"into": report}),
+            json!({"reason": "Her own report came."}),
+        ),
+        (
+            "unmerge",
+            Kind::Unmerge,
+            call,
+            Some(filed),
+            json!({"from": report}),
+            json!({}),
+        ),
     ];
     for (name, kind, subject, base, clear, disclosed) in acts {
         let Value::Object(clear) = clear else {
             unreachable!("written above as an object")
         };
-        let disclosed = ["reason", "question", "title", "text"]
+        let members = [
+            "reason",
+            "question",
+            "title",
+            "text",
+            "station",
+            "observed_at",
+            "contact",
+        ];
+        let disclosed = members
             .into_iter()
             .filter_map(|member| disclosed.get(member).map(|value| (member, value.clone())))
             .collect();
+        // What is done to a call stands on its own last entry.
+        let last = out.iter().rev().find(|one| one.draft.subject == call);
+        let base = match last {
+            Some(last) if subject == call => base.map(|_| last.entry.hash()),
+            _ => base,
+        };
         let draft = Draft {
             mission: mission(),
             subject,

@@ -172,6 +172,26 @@ await story(async (open) => {
   await row(page, 'bundles of ballots').click();
   await page.getByRole('img', { name: 'Map: where the report was filed' }).waitFor();
   await look(page, 'report-map');
+  // A call: the form as somebody fills it, and what it leaves.
+  await page.getByRole('link', { name: 'Telephone', exact: true }).click();
+  await page.getByLabel('What the caller says').fill('They put bundles of papers into the urn');
+  await page.getByRole('combobox', { name: 'Station' }).fill('8-1');
+  await page.getByRole('combobox', { name: 'Category' }).fill('stuffing');
+  await page.getByRole('option', { name: /stuffing/i }).first().waitFor();
+  await look(page, 'telephone-typing');
+  await page.getByRole('combobox', { name: 'Category' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('combobox', { name: 'Number' }).fill('D-1');
+  await look(page, 'telephone');
+  await page.getByRole('button', { name: 'Enter the report' }).click();
+  await page.getByText('May be the same report').waitFor();
+  await look(page, 'telephone-report');
+  await page.getByRole('button', { name: 'Correct what was misheard' }).click();
+  await page.getByRole('dialog').waitFor();
+  await look(page, 'telephone-correct');
+  await page.keyboard.press('Escape');
+  await page.getByRole('link', { name: 'Desk', exact: true }).click();
+  await row(page, 'while the chairman').click();
   for (const [name, word] of [['Azərbaycanca', 'Məlumatlar'], ['Русский', 'Сообщения']]) {
     await page.keyboard.press('Control+k');
     await page.locator('dialog input').fill(name);

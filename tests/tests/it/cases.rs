@@ -14,6 +14,7 @@ on_both_databases!(
     accounts_of_one_event_are_suggested_and_joined,
     corroboration_counts_people_and_organisations,
     two_cases_become_one,
+    calls_do_not_count_twice,
     who_looked_too_early_is_told
 );
 
@@ -249,4 +250,43 @@ fn who_looked_too_early_is_told(kind: Kind) {
         &json!({ "other": two, "apart": true }),
     );
     assert_eq!(apart.code(), "joined_otherwise");
+}
+
+/// A call and the caller's own report are one voice, merged or not; a citizen is no observer.
+fn calls_do_not_count_twice(kind: Kind) {
+    let mut stage = Stage::new(kind);
+    let own = stage.file(1, "8-1", "A bundle went into the box");
+    let colleague = stage.file(3, "8-1", "Somebody threw in a bundle");
+    let call = |stage: &Stage, id: &str, caller: Value| {
+        let telling = json!({ "category": "ballot_stuffing", "text": "They call: a bundle in the box", "station": "8-1" });
+        let body = json!({ "id": id, "caller": caller, "telling": telling });
+        let _ = stage.lead.post("/v1/reports", &body).ok();
+        id.to_owned()
+    };
+    let theirs = call(
+        &stage,
+        "0b9a3f4e-1111-4222-8333-444455556601",
+        json!({ "kind": "observer", "accreditation": "D-1" }),
+    );
+    let citizen = call(
+        &stage,
+        "0b9a3f4e-1111-4222-8333-444455556602",
+        json!({ "kind": "citizen" }),
+    );
+    for report in [&colleague, &theirs, &citizen] {
+        let _ = stage.join(report, &json!({ "with": own })).ok();
+    }
+    assert_eq!(stage.corroboration(&own), json!([2, 2, 0]));
+    let shown = stage.lead.get(&format!("/v1/reports/{theirs}")).ok();
+    let merging = json!({ "into": own, "version": shown["report"]["version"] });
+    let path = format!("/v1/reports/{theirs}/merging");
+    let _ = stage.lead.post(&path, &merging).ok();
+    assert_eq!(stage.corroboration(&own), json!([2, 2, 0]));
+    // What was merged is suggested to nobody.
+    let other = stage.file(4, "8-1", "A bundle, once more");
+    let case = stage.case(&other);
+    assert!(
+        !ids(&case["suggestions"]).contains(&theirs.as_str()),
+        "{case}"
+    );
 }

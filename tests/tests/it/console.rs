@@ -17,6 +17,7 @@ on_both_databases!(
     accounts_and_their_roles,
     registers_from_files,
     erasures_and_the_audit_trail,
+    a_report_by_telephone,
     looks,
     hostile_words_and_files
 );
@@ -71,6 +72,10 @@ fn registers_from_files(kind: Kind) {
 
 fn erasures_and_the_audit_trail(kind: Kind) {
     play(kind, "audit");
+}
+
+fn a_report_by_telephone(kind: Kind) {
+    play(kind, "telephone");
 }
 
 fn looks(kind: Kind) {

@@ -36,3 +36,4 @@ mod secret_service;
 mod sim;
 mod storm;
 mod stranger;
+mod telephone;

@@ -409,6 +409,29 @@ fn sample(
             let body = json!({ "other": things.report, "apart": true });
             (path.replace("{id}", &things.report), json(body), true)
         }
+        ("POST", "/v1/reports") => {
+            let telling = json!({ "category": "violence", "text": "for the test" });
+            let id = "0b9a3f4e-1111-4222-8333-444455556669";
+            let caller = json!({ "kind": "citizen" });
+            let body = json!({ "id": id, "caller": caller, "telling": telling });
+            (path.into(), json(body), false)
+        }
+        ("POST", "/v1/reports/{id}/corrections") => {
+            let telling = json!({ "category": "violence", "text": "for the test" });
+            let body = json!({ "version": 1, "telling": telling });
+            (path.replace("{id}", &things.report), json(body), true)
+        }
+        ("GET", "/v1/reports/{id}/counterparts") => {
+            (path.replace("{id}", &things.report), None, true)
+        }
+        ("POST", "/v1/reports/{id}/merging") => {
+            let body = json!({ "into": things.report, "version": 1 });
+            (path.replace("{id}", &things.report), json(body), true)
+        }
+        ("POST", "/v1/reports/{id}/unmerging") => {
+            let body = json!({ "version": 1 });
+            (path.replace("{id}", &things.report), json(body), true)
+        }
         ("POST", "/v1/bundles") => {
             let bundle = upload::hash_of(b"a bundle");
             (

@@ -9,7 +9,7 @@ use crate::{
     api::{error::ApiError, guard::Person, query, work},
     app::App,
     auth::Role,
-    domain::reports::malformed,
+    domain::{accreditations, reports::malformed},
     store::devices::{self, AccreditationFilter},
 };
 
@@ -17,6 +17,8 @@ pub(in crate::api) const ERRORS: &[Code] = &[Code::MalformedQuery, Code::Invalid
 
 /// Values of one filter.
 const VALUES: usize = 100;
+/// Characters of a part that is looked for.
+const LIKE_CHARS: usize = 100;
 
 /// An accreditation.
 #[derive(Serialize, ToSchema)]
@@ -57,6 +59,7 @@ pub(in crate::api) struct AccreditationPage {
            ("observer" = Option<String>, Query, description = "Any of these pseudonyms; repeat it"),
            ("institution" = Option<String>, Query, description = "Any of these institutions; repeat it"),
            ("kind" = Option<String>, Query, description = "Any of these kinds; repeat it"),
+           ("like" = Option<String>, Query, description = "Number or pseudonym contains this; for leads also the name. Case does not matter"),
            ("revoked" = Option<bool>, Query, description = "`true`: only revoked ones; `false`: only the others"),
            ("limit" = Option<u32>, Query, description = "1 to 200; 50 if not given"),
            ("cursor" = Option<String>, Query, description = "`next` of the page before")),
@@ -76,6 +79,11 @@ pub(in crate::api) async fn list_accreditations(
             "observer" => &mut filter.observer,
             "institution" => &mut filter.institution,
             "kind" => &mut filter.kind,
+            "like" if filter.like.is_none() && value.chars().count() <= LIKE_CHARS => {
+                filter.like = Some(value.to_owned());
+                return Ok(true);
+            }
+            "like" => return Err(malformed(name, "stands twice, or is too long")),
             "revoked" => {
                 let read = value.parse().ok().filter(|_| filter.revoked.is_none());
                 filter.revoked =
@@ -99,8 +107,13 @@ pub(in crate::api) async fn list_accreditations(
     }
     let names = person.is(Role::Lead);
     let (accreditations, next) = work::read(&app, move |_, conn| {
-        let mut rows =
-            devices::accreditations(conn, mission.no, &filter, after.as_deref(), page.limit + 1)?;
+        let (after, most) = (after.as_deref(), page.limit + 1);
+        let mut rows = match &filter.like {
+            Some(like) => {
+                accreditations::like(conn, mission.no, &filter, (like, names), after, most)?
+            }
+            None => devices::accreditations(conn, mission.no, &filter, after, most)?,
+        };
         let next = query::cut(&mut rows, page.limit, &mark, |row| row.number.clone());
         let ids: Vec<Vec<u8>> = rows.iter().map(|row| row.id.clone()).collect();
         let gone = devices::revocations(conn, mission.no, &ids)?;

@@ -28,6 +28,7 @@ pub(in crate::api) async fn map_reports(
 ) -> Result<HttpResponse, ApiError> {
     let mut filter = Filter::default();
     query::all(&req, |name, value| filter.set(name, value))?;
+    let filter = filter.for_lists();
     let mission = person.mission;
     let key = kept::Key::new("reports", mission, filter.fingerprint(mission.id).to_vec());
     let answer = api

@@ -73,7 +73,7 @@ pub(in crate::api) async fn list_quarantine(
                     .and_then(|id| Uuid::from_slice(id).ok())
             })
             .collect();
-        let entries = reports::describe(conn, &app.keys, person.mission, rows)?;
+        let entries = reports::describe(conn, &app.keys, person.mission, rows, false)?;
         let entries = subjects
             .into_iter()
             .zip(entries)

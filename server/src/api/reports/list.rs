@@ -37,6 +37,7 @@ pub(in crate::api) async fn list_reports(
 ) -> Result<HttpResponse, ApiError> {
     let mut filter = Filter::default();
     let page = query::page(&req, |name, value| filter.set(name, value))?;
+    let filter = filter.for_lists();
     let mark = filter.fingerprint(person.mission.id);
     let before: Option<i64> = query::decode(page.cursor.as_deref(), &mark)?;
     let mut reports = work::read(&app, move |_, conn| {

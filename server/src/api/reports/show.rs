@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     api::{error::ApiError, guard::Person, query, work},
     app::App,
+    auth::Role,
     domain::{
         evidence::{self, ReportEvidence},
         flags,
@@ -71,8 +72,9 @@ pub(in crate::api) async fn show_report(
     req: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let id = query::id(&req, "id")?;
+    let reviews = person.is(Role::Coordinator) || person.is(Role::Lead);
     let found = work::read(&app, move |app, conn| {
-        let Some(found) = reports::show(conn, &app.keys, person.mission, id)? else {
+        let Some(found) = reports::show(conn, &app.keys, person.mission, id, reviews)? else {
             return Ok(None);
         };
         let files = evidence::of_report(conn, person.mission, id)?;

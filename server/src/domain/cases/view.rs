@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// Who stands behind a case: not how many reports, but how many independent people and
-/// organisations. Reports that were taken back or dismissed do not count.
+/// organisations. Reports that were taken back, dismissed or merged into another do not
+/// count, and citizens who called are no observers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Corroboration {
     /// The case.
@@ -40,7 +41,7 @@ pub struct Corroboration {
 
 /// A report in its case.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct Account {
+pub struct Told {
     /// `agrees` or `contradicts`, compared with the case's first account.
     pub stance: String,
     /// The report.
@@ -57,7 +58,7 @@ pub struct Case {
     /// What it stands on.
     pub corroboration: Corroboration,
     /// Its reports, in the order in which they came.
-    pub accounts: Vec<Account>,
+    pub accounts: Vec<Told>,
 }
 
 /// The corroboration of the cases that these reports are in, by report.
@@ -99,7 +100,8 @@ fn counted(
 fn count(case: Uuid, rows: &[Row]) -> Corroboration {
     let standing = || {
         rows.iter()
-            .filter(|row| !row.withdrawn && row.status != status::DISMISSED)
+            .filter(|row| !row.withdrawn && row.merged_into.is_none())
+            .filter(|row| row.status != status::DISMISSED)
     };
     // Whoever the register does not know cannot be told apart from anybody else.
     let known = |stance: &'static str| {
@@ -107,7 +109,7 @@ fn count(case: Uuid, rows: &[Row]) -> Corroboration {
     };
     let people = |stance| {
         known(stance)
-            .map(|row| row.accreditation.as_slice())
+            .filter_map(|row| row.accreditation.as_deref())
             .collect::<BTreeSet<_>>()
             .len()
     };
@@ -182,7 +184,7 @@ fn read(conn: &mut Conn, mission: MissionRef, case: &[u8]) -> Result<Case> {
         accounts: members
             .into_iter()
             .zip(described)
-            .map(|(member, report)| Account {
+            .map(|(member, report)| Told {
                 stance: member.stance,
                 report,
             })

@@ -4,7 +4,7 @@
 mod csv;
 mod record;
 
-use std::{collections::HashMap, io::Write};
+use std::{borrow::Cow, collections::HashMap, io::Write};
 
 use protocol::{
     encoding::b64,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::Micros,
-    domain::{acts::Office, cases, missions::Mission, reports::Filter},
+    domain::{acts::Office, cases, missions::Mission, reports::Filter, telephone},
     error::{Error, Result},
     store::{
         Conn, bulk, evidence, exports as store, ledger::EntryRow, projections::ReportRow,
@@ -366,9 +366,23 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
-    fn entry<'e>(&self, row: &'e EntryRow) -> Result<Entry<'e>> {
-        let sd_jwt = std::str::from_utf8(&row.sd_jwt)
+    /// An entry with what this export discloses: how to reach a citizen who called is
+    /// among the names.
+    fn disclosed<'e>(&self, row: &'e EntryRow) -> Result<Cow<'e, str>> {
+        let text = std::str::from_utf8(&row.sd_jwt)
             .map_err(|_| Error::Internal(format!("entry {} is not text", row.number)))?;
+        if self.options.names || row.device.is_some() {
+            return Ok(Cow::Borrowed(text));
+        }
+        let entry = SdJwt::parse(text)
+            .map_err(|error| Error::Internal(format!("entry {}: {error}", row.number)))?;
+        Ok(Cow::Owned(
+            telephone::without_contact(&entry).compact().to_owned(),
+        ))
+    }
+
+    fn entry<'e>(&self, row: &'e EntryRow) -> Result<Entry<'e>> {
+        let sd_jwt = self.disclosed(row)?;
         let jwk = match &row.device {
             Some(device) => self.devices.get(device).cloned().flatten(),
             None => Some(self.office_jwk.clone()),
@@ -402,7 +416,7 @@ struct Entry<'a> {
     quarantine: Option<&'a str>,
     received_at: String,
     signer: Signer,
-    sd_jwt: &'a str,
+    sd_jwt: Cow<'a, str>,
 }
 
 #[derive(Serialize)]

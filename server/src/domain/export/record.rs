@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Micros,
-    domain::{cases::Corroboration, flags, missions::Mission},
+    domain::{cases::Corroboration, flags, missions::Mission, reports},
     error::{Error, Result},
     store::{Conn, exports as store, projections::ReportRow, registers},
 };
@@ -52,7 +52,7 @@ macro_rules! columns {
 }
 
 columns! {
-    "report", false, |r| text(r.report.to_string()), "The report's id, a random UUID made on the phone.";
+    "report", false, |r| text(r.report.to_string()), "The report's id, a random UUID made on the phone, or at the desk that entered it.";
     "number", false, |r| Cell::Whole(r.number), "Ledger number of the report's first entry. Rows stand in this order.";
     "version", false, |r| Cell::Whole(r.version), "Ledger number of the last entry that changed the report.";
     "status", false, |r| text(&r.status), "`received`, `in_review`, `needs_info`, `verified`, `not_verified`, `dismissed` or `reopened`.";
@@ -68,15 +68,17 @@ columns! {
     "lon", false, |r| Cell::Real(r.lon), "Longitude of the device, degrees WGS 84; empty if there is none on the globe.";
     "accuracy_m", false, |r| Cell::Real(r.accuracy), "Radius in metres that the device claims for the place.";
     "observed_at", false, |r| time(r.observed_at), "When it happened, as the observer claims.";
-    "filed_at", false, |r| time(r.filed_at), "When it was filed, by the device's own clock.";
+    "filed_at", false, |r| time(r.filed_at), "When it was filed, by the device's own clock; one by telephone, by the server's.";
     "received_at", false, |r| text(r.received_at.rfc3339()), "When the server received it, by the server's clock.";
     "updated_at", false, |r| text(r.updated_at.rfc3339()), "When the server last received an entry or a decision about it.";
-    "observer", false, |r| Cell::Text(r.observer.clone()), "Pseudonym of the observer's accreditation: the same in all reports of one mission.";
+    "observer", false, |r| Cell::Text(r.observer.clone()), "Pseudonym of the observer's accreditation: the same in all reports of one mission. Empty for a citizen who called.";
     "institution", false, |r| Cell::Text(r.institution.clone()), "Who sends the observer.";
     "observer_kind", false, |r| Cell::Text(r.observer_kind.clone()), "`domestic` or `international`.";
     "flags", false, |r| Cell::List(r.flags.clone()), "What the server noticed: see below. In CSV separated by `;`.";
-    "revisions", false, |r| Cell::Whole(r.revisions), "How often the observer changed it after filing it.";
+    "revisions", false, |r| Cell::Whole(r.revisions), "How often the observer changed it after filing it; one by telephone, how often it was corrected.";
     "evidence", false, |r| Cell::Whole(r.evidence), "How many files the observer announced for it, previews not counted.";
+    "caller", false, |r| Cell::Text(r.caller.map(str::to_owned)), "Of a report by telephone: `observer` or `citizen`, whose words a coordinator entered; else empty.";
+    "merged_into", false, |r| Cell::Text(r.merged_into.map(|id| id.to_string())), "Of a report by telephone: the report that tells the same, as a coordinator said. Leave such rows out where events are counted.";
     "withdrawn", false, |r| Cell::Flag(r.withdrawn), "Whether the observer has taken it back.";
     "erased", false, |r| Cell::Flag(r.erased), "Whether its words were erased, as two people decided.";
     "decision_reason", false, |r| Cell::Text(r.decision_reason.clone()), "Reason of the last decision, if one was given.";
@@ -130,6 +132,8 @@ pub struct Record {
     pub flags: Vec<&'static str>,
     pub revisions: i64,
     pub evidence: i64,
+    pub caller: Option<&'static str>,
+    pub merged_into: Option<Uuid>,
     pub withdrawn: bool,
     pub erased: bool,
     pub decision_reason: Option<String>,
@@ -229,7 +233,7 @@ impl Registers {
         }
         let mut unknown: Vec<&[u8]> = rows
             .iter()
-            .map(|row| row.accreditation.as_slice())
+            .filter_map(|row| row.accreditation.as_deref())
             .filter(|id| !self.observers.contains_key(*id))
             .collect();
         unknown.sort_unstable();
@@ -253,9 +257,14 @@ impl Registers {
         evidence: i64,
         names: bool,
     ) -> Result<Record> {
-        let report = Uuid::from_slice(&row.id)
-            .map_err(|_| Error::Internal(format!("report {} has no UUID", row.first_number)))?;
-        let observer = self.observers.get(&row.accreditation);
+        let uuid = |id: &[u8]| {
+            Uuid::from_slice(id)
+                .map_err(|_| Error::Internal(format!("report {} has no UUID", row.first_number)))
+        };
+        let report = uuid(&row.id)?;
+        let merged_into = row.merged_into.as_deref().map(uuid).transpose()?;
+        let id = row.accreditation.as_ref();
+        let observer = id.and_then(|id| self.observers.get(id));
         let of = |read: fn(&store::Observer) -> &String| {
             observer.map(read).filter(|text| !text.is_empty()).cloned()
         };
@@ -291,6 +300,8 @@ impl Registers {
             decision_reason,
             case,
             evidence,
+            caller: row.entered_by.as_ref().map(|_| reports::caller(&row)),
+            merged_into,
             id: row.id,
             status: row.status,
             severity: row.severity,

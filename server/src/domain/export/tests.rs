@@ -17,6 +17,7 @@ use crate::{
         ingest::{self, DeviceKeys},
         ledger,
         missions::{self, Wish},
+        telephone::{self, From, Telling},
     },
     keys::Keys,
     store::{DatabaseUrl, Store, bulk, registers},
@@ -492,6 +493,81 @@ fn one_report_is_its_line() {
         .store
         .read(|conn| one(conn, world.office(), &world.mission, Uuid::nil(), false));
     assert_eq!(none.unwrap(), None);
+}
+
+#[test]
+fn what_was_told_twice_is_marked_and_a_citizens_number_stays_here() {
+    let mut world = World::new();
+    let mut phone = world.phone("AZ-1");
+    let actor = UserId(world.host.uuid());
+    let enter = |from: From, text: &str, contact: Option<&str>| {
+        let wish = telephone::Wish {
+            id: world.host.uuid(),
+            from,
+            telling: Telling {
+                category: "ballot_stuffing".into(),
+                text: text.into(),
+                contact: contact.map(str::to_owned),
+                ..Telling::default()
+            },
+        };
+        let (office, mission) = (world.office(), world.mission.reference);
+        let enter = |conn: &mut Conn| telephone::enter(conn, office, mission, actor, wish);
+        world.store.write(enter).unwrap()
+    };
+    let call = enter(From::Observer("AZ-1".into()), "she calls", None);
+    enter(From::Citizen, "a neighbour calls", Some("050 000 00 00"));
+    let fields = ReportFields {
+        category: Some("ballot_stuffing".into()),
+        text: Patch::Set("she files".into()),
+        ..ReportFields::default()
+    };
+    let (own, _) = world.send(&mut phone, Kind::File, None, &fields);
+    let (office, mission) = (world.office(), world.mission.reference);
+    world
+        .store
+        .write(|conn| {
+            let which = (call.report, call.version);
+            telephone::merge(conn, office, mission, actor, which, own, None)
+        })
+        .unwrap();
+    for format in Format::ALL {
+        let text = world.whole(format);
+        assert!(text.contains("a neighbour calls") && text.contains("she calls"));
+        assert!(text.contains("by_telephone") && text.contains(&own.to_string()));
+        assert!(!text.contains("050 000"), "{text}");
+    }
+    // Whoever may know names may call back; the signatures hold either way.
+    for (names, disclosed) in [(false, false), (true, true)] {
+        let options = Options {
+            names,
+            ..Options::new(Format::JsonLines)
+        };
+        let text = world.export(&options);
+        let mut found = false;
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            for entry in line["entries"].as_array().unwrap() {
+                let sd_jwt = SdJwt::parse(entry["sd_jwt"].as_str().unwrap()).unwrap();
+                let jwk: Jwk = serde_json::from_value(entry["signer"]["jwk"].clone()).unwrap();
+                let typ = match line["caller"].is_null() {
+                    true => DEVICE_TYP,
+                    false => DECISION_TYP,
+                };
+                sd_jwt
+                    .verify(&PublicKey::from_jwk(&jwk).unwrap(), typ)
+                    .unwrap();
+                found |= sd_jwt.read().unwrap().body.contains_key("contact");
+            }
+        }
+        assert_eq!(found, disclosed);
+    }
+    let counted = |merged: &str| {
+        let mut options = Options::new(Format::JsonLines);
+        options.filter.set("merged", merged).unwrap();
+        world.export(&options).lines().count()
+    };
+    assert_eq!(["true", "false", "any"].map(counted), [1, 2, 3]);
 }
 
 /// `docs/exports.md` explains each column and each flag.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use protocol::{
     codes::Code,
-    entry::{Attach, CheckIn, FileRef, Kind, Message, Move, Read, ReportFields},
+    entry::{Attach, Caller, CheckIn, FileRef, Kind, Message, Move, Read, ReportFields},
     ids::EntryHash,
     jose::Jwk,
     planted::{Fault, is as planted},
@@ -212,7 +212,13 @@ impl Projector {
                     device,
                     accreditation,
                 },
-            ) => self.file(conn, entry, read, id, device, accreditation),
+            ) => self.file(conn, entry, read, id, Filer::phone(device, accreditation)),
+            (Kind::File, Origin::Office(actor)) => match Caller::from_body(&read.body) {
+                Ok(caller) => self.file(conn, entry, read, id, Filer::desk(actor, caller)),
+                Err(_) => Ok(Effect::Quarantined(Code::Unreadable)),
+            },
+            (Kind::Amend, Origin::Office(_)) => self.correct(conn, entry, read, id),
+            (Kind::Merge | Kind::Unmerge, Origin::Office(_)) => self.merge(conn, entry, read, id),
             (
                 Kind::Amend | Kind::Withdraw | Kind::Answer,
                 Origin::Device {
@@ -290,8 +296,7 @@ impl Projector {
         entry: &Subject,
         read: &Read,
         id: Uuid,
-        device: Uuid,
-        accreditation: Uuid,
+        filer: Filer,
     ) -> Result<Effect> {
         if self.reports.contains_key(&id) {
             return Ok(Effect::Quarantined(Code::SubjectConflict));
@@ -307,8 +312,8 @@ impl Projector {
             version: entry.processed,
             head: entry.hash.0.to_vec(),
             revisions: 0,
-            accreditation: accreditation.as_bytes().to_vec(),
-            device: device.as_bytes().to_vec(),
+            accreditation: filer.accreditation.map(bytes),
+            device: filer.device.map(bytes),
             category,
             severity: None,
             own_severity: false,
@@ -326,7 +331,9 @@ impl Projector {
             status: status::RECEIVED.into(),
             withdrawn: false,
             erased: false,
-            flags: 0,
+            flags: filer.entered_by.map_or(0, |_| flags::BY_TELEPHONE),
+            entered_by: filer.entered_by.map(bytes),
+            merged_into: None,
         };
         self.write(conn, &mut row, entry, read, fields)?;
         self.reports.insert(
@@ -355,7 +362,8 @@ impl Projector {
         let Some(mut row) = self.reports.get(&id).map(|state| state.row.clone()) else {
             return Ok(Effect::Quarantined(Code::ForeignSubject));
         };
-        if row.accreditation != accreditation.as_bytes() {
+        // A report by telephone is corrected at a desk: no phone has its words.
+        if row.device.is_none() || row.accreditation.as_deref() != Some(accreditation.as_bytes()) {
             return Ok(Effect::Quarantined(Code::ForeignSubject));
         }
         match read.payload.kind {
@@ -381,7 +389,7 @@ impl Projector {
             _ if row.status == status::NEEDS_INFO => row.flags |= flags::ANSWERED,
             _ => {}
         }
-        if row.device != device.as_bytes() {
+        if row.device.as_deref() != Some(device.as_bytes()) {
             row.flags |= flags::TWO_DEVICES;
         }
         touch(&mut row, entry);
@@ -522,10 +530,65 @@ impl Projector {
         to.clone_into(&mut row.status);
         row.flags &= !flags::ANSWERED;
         touch(&mut row, entry);
-        let place = (entry.processed, entry.number);
-        ledger::add_to_inbox(conn, self.mission.no, &row.accreditation, place)?;
+        // No phone knows of a report by telephone.
+        if let (Some(accreditation), Some(_)) = (&row.accreditation, &row.device) {
+            let place = (entry.processed, entry.number);
+            ledger::add_to_inbox(conn, self.mission.no, accreditation, place)?;
+        }
         self.set(id, row);
         Ok(Effect::Applied)
+    }
+
+    /// A desk corrects what it heard.
+    fn correct(
+        &mut self,
+        conn: &mut Conn,
+        entry: &Subject,
+        read: &Read,
+        id: Uuid,
+    ) -> Result<Effect> {
+        let Some(mut row) = self.by_telephone(conn, read, id)? else {
+            return Ok(Effect::Quarantined(Code::Overtaken));
+        };
+        let Ok(fields) = ReportFields::from_body(&read.body) else {
+            return Ok(Effect::Quarantined(Code::Unreadable));
+        };
+        self.write(conn, &mut row, entry, read, fields)?;
+        if row.status == status::NEEDS_INFO {
+            row.flags |= flags::ANSWERED;
+        }
+        reopen(&mut row);
+        touch(&mut row, entry);
+        row.revisions = row.revisions.saturating_add(1);
+        self.set(id, row);
+        Ok(Effect::Applied)
+    }
+
+    /// A desk says that another report tells the same, or takes that back.
+    fn merge(&mut self, conn: &mut Conn, entry: &Subject, read: &Read, id: Uuid) -> Result<Effect> {
+        let Some(mut row) = self.by_telephone(conn, read, id)? else {
+            return Ok(Effect::Quarantined(Code::Overtaken));
+        };
+        row.merged_into = match read.payload.kind {
+            Kind::Merge => Some(bytes(body_uuid(read, "into")?)),
+            _ => None,
+        };
+        touch(&mut row, entry);
+        self.set(id, row);
+        Ok(Effect::Applied)
+    }
+
+    /// The report by telephone that an entry is about, if it stands as the desk saw it.
+    fn by_telephone(
+        &mut self,
+        conn: &mut Conn,
+        read: &Read,
+        id: Uuid,
+    ) -> Result<Option<ReportRow>> {
+        self.fetch(conn, &[id])?;
+        let base = read.payload.base.map(|base| base.0.to_vec());
+        let row = self.report(id).cloned();
+        Ok(row.filter(|row| row.entered_by.is_some() && base.as_ref() == Some(&row.head)))
     }
 
     fn enrol(&mut self, conn: &mut Conn, entry: &Subject, read: &Read) -> Result<Effect> {
@@ -664,6 +727,35 @@ impl Projector {
         self.reports.clear();
         self.journals.clear();
     }
+}
+
+/// Who brings a report.
+struct Filer {
+    accreditation: Option<Uuid>,
+    device: Option<Uuid>,
+    entered_by: Option<Uuid>,
+}
+
+impl Filer {
+    fn phone(device: Uuid, accreditation: Uuid) -> Self {
+        Self {
+            accreditation: Some(accreditation),
+            device: Some(device),
+            entered_by: None,
+        }
+    }
+
+    fn desk(actor: Uuid, caller: Caller) -> Self {
+        Self {
+            accreditation: caller.accreditation().map(|id| id.0),
+            device: None,
+            entered_by: Some(actor),
+        }
+    }
+}
+
+fn bytes(id: Uuid) -> Vec<u8> {
+    id.as_bytes().to_vec()
 }
 
 fn touch(row: &mut ReportRow, entry: &Subject) {

@@ -23,9 +23,11 @@ use crate::{
         acts::{self, Decision, MissionRef, Office},
         cases,
         ingest::{self, DeviceKeys},
-        missions, rebuild, status, triage,
+        missions, rebuild, status,
+        telephone::{self, From, Telling, Wish},
+        triage,
     },
-    store::{DatabaseUrl, Store, bulk, ledger, projections},
+    store::{DatabaseUrl, Store, bulk, ledger, projections, registers},
 };
 
 /// Bytes of evidence: two or three of the files that the phones attach.
@@ -41,6 +43,8 @@ struct World {
     cache: DeviceKeys,
     registers: Option<super::Registers>,
     now: i64,
+    /// Reports by telephone.
+    calls: Vec<Uuid>,
 }
 
 struct Phone {
@@ -83,6 +87,7 @@ impl World {
             cache: DeviceKeys::default(),
             registers: None,
             now: 1_725_000_000_000_000,
+            calls: Vec::new(),
         };
         let shared = AccreditationId(world.host.uuid());
         for accreditation in [AccreditationId(world.host.uuid()), shared, shared] {
@@ -103,7 +108,81 @@ impl World {
                 entries: Vec::new(),
             });
         }
+        world.register();
         world
+    }
+
+    /// Puts the observers into the register, as `N0` and `N1`.
+    fn register(&self) {
+        let rows: Vec<registers::Accreditation> = self.phones[..2]
+            .iter()
+            .enumerate()
+            .map(|(at, phone)| registers::Accreditation {
+                mission: self.mission.no,
+                id: phone.accreditation.0.as_bytes().to_vec(),
+                number: format!("N{at}"),
+                name: "A Name".into(),
+                kind: "domestic".into(),
+                institution: String::new(),
+                country: String::new(),
+                stations: "[]".into(),
+                pseudonym: format!("observer-{at}"),
+            })
+            .collect();
+        self.store
+            .write(|conn| registers::put_accreditations(conn, &rows, |_| ()))
+            .unwrap();
+    }
+
+    fn call(&mut self, from: From, text: &str) -> crate::error::Result<Uuid> {
+        let id = self.host.uuid();
+        let contact = matches!(from, From::Citizen).then(|| "her number".to_owned());
+        let telling = Telling {
+            contact,
+            ..telling(text)
+        };
+        let wish = Wish { id, from, telling };
+        let actor = UserId(Uuid::from_u128(9));
+        self.act(|conn, office, mission| telephone::enter(conn, office, mission, actor, wish))?;
+        self.calls.push(id);
+        Ok(id)
+    }
+
+    fn correct(&self, id: Uuid, telling: Telling) -> crate::error::Result<telephone::Stands> {
+        let which = (id, self.report(id).map_or(0, |row| row.version));
+        let actor = UserId(Uuid::from_u128(8));
+        self.act(|conn, office, mission| {
+            telephone::correct(conn, office, mission, actor, which, telling)
+        })
+    }
+
+    fn merge(&self, id: Uuid, into: Uuid) -> crate::error::Result<telephone::Stands> {
+        let which = (id, self.report(id).map_or(0, |row| row.version));
+        let actor = UserId(Uuid::from_u128(8));
+        self.act(|conn, office, mission| {
+            telephone::merge(
+                conn,
+                office,
+                mission,
+                actor,
+                which,
+                into,
+                Some("same".into()),
+            )
+        })
+    }
+
+    fn unmerge(&self, id: Uuid) -> crate::error::Result<telephone::Stands> {
+        let which = (id, self.report(id).map_or(0, |row| row.version));
+        let actor = UserId(Uuid::from_u128(8));
+        self.act(|conn, office, mission| {
+            telephone::unmerge(conn, office, mission, actor, which, None)
+        })
+    }
+
+    fn erase(&self, id: Uuid) -> crate::error::Result<i64> {
+        let (one, two) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        self.act(|conn, office, mission| acts::erase(conn, office, mission, one, two, id, "asked"))
     }
 
     fn act<T>(
@@ -304,6 +383,15 @@ impl World {
     }
 }
 
+fn telling(text: &str) -> Telling {
+    Telling {
+        category: "violence".into(),
+        text: text.into(),
+        station: Some("1-1".into()),
+        ..Telling::default()
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     File(usize),
@@ -317,6 +405,10 @@ enum Step {
     Revoke(usize),
     AdmitAll,
     Clone(usize),
+    /// An observer, or beyond them a citizen, calls.
+    Call(usize),
+    /// Something is done to a report by telephone: with which other.
+    OnCall(prop::sample::Index, u8, prop::sample::Index),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -332,6 +424,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_usize).prop_map(Step::Revoke),
         1 => Just(Step::AdmitAll),
         1 => (0..3_usize).prop_map(Step::Clone),
+        3 => (0..3_usize).prop_map(Step::Call),
+        6 => (any::<prop::sample::Index>(), 0..6_u8, any::<prop::sample::Index>())
+            .prop_map(|(which, what, other)| Step::OnCall(which, what, other)),
     ]
 }
 
@@ -382,12 +477,7 @@ fn run(world: &mut World, step: Step) {
             let Some((id, _)) = world.phones[phone].reports.last().copied() else {
                 return;
             };
-            let (one, two) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
-            world
-                .act(|conn, office, mission| {
-                    acts::erase(conn, office, mission, one, two, id, "asked")
-                })
-                .ok();
+            world.erase(id).ok();
         }
         Step::Triage(phone, other, what) => {
             let one = world.phones[phone].reports.last().copied();
@@ -437,6 +527,45 @@ fn run(world: &mut World, step: Step) {
             let phone = &mut world.phones[phone];
             phone.seq = phone.seq.saturating_sub(1);
         }
+        Step::Call(2) => {
+            world.call(From::Citizen, "heard from her").unwrap();
+        }
+        Step::Call(observer) => {
+            // Refused once the accreditation is revoked.
+            world
+                .call(From::Observer(format!("N{observer}")), "heard")
+                .ok();
+        }
+        Step::OnCall(which, what, other) => on_call(world, which, what, other),
+    }
+}
+
+/// Some of it is refused; what is not must survive a rebuild.
+fn on_call(world: &World, which: prop::sample::Index, what: u8, other: prop::sample::Index) {
+    if world.calls.is_empty() {
+        return;
+    }
+    let call = *which.get(&world.calls);
+    let others: Vec<Uuid> = world
+        .phones
+        .iter()
+        .flat_map(|phone| phone.reports.iter().map(|(id, _)| *id))
+        .chain(world.calls.iter().copied())
+        .collect();
+    match what {
+        0 => drop(world.correct(call, telling("heard better"))),
+        1 | 2 => drop(world.merge(call, *other.get(&others))),
+        3 => drop(world.unmerge(call)),
+        4 => drop(world.decide(call, status::ALL[other.index(status::ALL.len())])),
+        _ => drop(world.erase(call)),
+    }
+    // Nothing is merged into what is merged itself.
+    for call in &world.calls {
+        let Some(into) = world.report(*call).and_then(|row| row.merged_into) else {
+            continue;
+        };
+        let into = world.report(Uuid::from_slice(&into).unwrap()).unwrap();
+        assert!(into.merged_into.is_none() && into.id != call.as_bytes());
     }
 }
 
@@ -636,5 +765,118 @@ fn forks_and_gaps_are_flagged_and_gaps_clear() {
     let id = world.phones[0].reports[3].0;
     assert_eq!(world.deliver(vec![cloned.to_wire()], vec![]), ["Stored"]);
     assert!(flags(&world, id).contains(&"fork") && flags(&world, ids[1]).contains(&"fork"));
+    world.check();
+}
+
+#[test]
+fn a_call_is_entered_once_whatever_is_sent_again() {
+    let world = World::new();
+    let id = world.host.uuid();
+    let actor = UserId(Uuid::from_u128(9));
+    let enter = |from: From, text: &str| {
+        let wish = Wish {
+            id,
+            from,
+            telling: telling(text),
+        };
+        world.act(|conn, office, mission| telephone::enter(conn, office, mission, actor, wish))
+    };
+    let first = enter(From::Observer("N0".into()), "heard").unwrap();
+    assert!(first.fresh);
+    let again = enter(From::Observer("N0".into()), " heard ").unwrap();
+    assert!(!again.fresh);
+    assert_eq!((again.number, again.version), (first.number, first.version));
+    for (from, text) in [
+        (From::Observer("N0".into()), "heard otherwise"),
+        (From::Observer("N1".into()), "heard"),
+        (From::Citizen, "heard"),
+    ] {
+        assert_eq!(
+            enter(from, text).unwrap_err().code().name(),
+            "report_id_taken"
+        );
+    }
+    let strange = enter(From::Observer("N9".into()), "heard").unwrap_err();
+    assert_eq!(strange.code().name(), "accreditation_unknown");
+    // An answer that was lost is given again whatever happened meanwhile.
+    world.correct(id, telling("heard better")).unwrap();
+    world.erase(id).unwrap();
+    let last = enter(From::Observer("N0".into()), "heard").unwrap();
+    assert!(!last.fresh && last.version > first.version);
+    world.check();
+}
+
+#[test]
+fn a_phone_can_touch_no_report_by_telephone_and_hears_nothing_of_it() {
+    let mut world = World::new();
+    let id = world.call(From::Observer("N0".into()), "heard").unwrap();
+    let row = world.report(id).unwrap();
+    let head = EntryHash(row.head.clone().try_into().unwrap());
+    let amend = world.sign(0, Kind::Amend, Some((id, head)), "not mine to say");
+    assert_eq!(
+        world.deliver(vec![amend.to_wire()], vec![]),
+        ["Quarantined"]
+    );
+    let file = world.sign(0, Kind::File, None, "my own");
+    assert_eq!(world.deliver(vec![file.to_wire()], vec![]), ["Stored"]);
+    world.decide(id, "in_review").unwrap();
+    world.decide(id, "needs_info").unwrap();
+    let observer = world.phones[0].accreditation;
+    let news = world
+        .store
+        .read(|conn| ledger::inbox_after(conn, world.mission.no, observer.0.as_bytes(), (0, 0), 9))
+        .unwrap();
+    assert!(news.is_empty());
+    // Called back: the correction answers the question.
+    world.correct(id, telling("heard better")).unwrap();
+    let row = world.report(id).unwrap();
+    let flags = crate::domain::flags::names(row.flags);
+    assert!(flags.contains(&"by_telephone") && flags.contains(&"answered"));
+    assert_eq!(row.revisions, 1);
+    assert!(!world.correct(id, telling("heard better")).unwrap().fresh);
+    world.check();
+}
+
+#[test]
+fn a_merged_call_takes_no_decision_until_that_is_taken_back() {
+    let mut world = World::new();
+    let id = world.call(From::Observer("N0".into()), "heard").unwrap();
+    let second = world.call(From::Citizen, "heard from her").unwrap();
+    let file = world.sign(0, Kind::File, None, "seen");
+    let own = world.phones[0].reports[0].0;
+    world.deliver(vec![file.to_wire()], vec![]);
+    let why = |result: crate::error::Result<telephone::Stands>| match result.unwrap_err() {
+        crate::error::Error::Refused { code, extra, .. } => (code.name(), extra),
+        other => panic!("{other}"),
+    };
+    for (into, reason) in [(id, "itself"), (Uuid::from_u128(7), "unknown")] {
+        let (code, extra) = why(world.merge(id, into));
+        assert_eq!((code, &extra["why"]), ("merge_not_allowed", &json!(reason)));
+    }
+    assert_eq!(why(world.merge(own, id)).0, "not_by_telephone");
+    world.merge(second, id).unwrap();
+    assert_eq!(why(world.merge(id, own)).1["why"], "holds_others");
+    world.unmerge(second).unwrap();
+    let merged = world.merge(id, own).unwrap();
+    assert!(merged.fresh);
+    assert!(!world.merge(id, own).unwrap().fresh);
+    assert_eq!(why(world.merge(second, id)).1["why"], "target_merged");
+    assert_eq!(why(world.merge(id, second)).0, "report_merged");
+    assert_eq!(why(world.correct(id, telling("late"))).0, "report_merged");
+    assert_eq!(
+        world.decide(id, "in_review").unwrap_err().code().name(),
+        "report_merged"
+    );
+    world.check();
+    // The words of one go; the link stays, and so do the words of the other.
+    world.erase(id).unwrap();
+    let row = world.report(id).unwrap();
+    assert!(row.erased && row.merged_into.as_deref() == Some(own.as_bytes()));
+    assert!(row.entered_by.is_some() && row.flags & crate::domain::flags::BY_TELEPHONE != 0);
+    assert_eq!(world.report(own).unwrap().text.as_deref(), Some("seen"));
+    world.check();
+    world.unmerge(id).unwrap();
+    world.decide(id, "in_review").unwrap();
+    assert_eq!(why(world.unmerge(id)).0, "already_done");
     world.check();
 }

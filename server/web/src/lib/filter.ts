@@ -18,6 +18,8 @@ export interface Filter {
   text?: string;
   withdrawn?: boolean;
   evidence?: boolean;
+  /** What was merged into another report: left out unless asked for. */
+  merged?: 'true' | 'any';
 }
 
 /** The filter as query parameters. */
@@ -43,6 +45,7 @@ export function fits(filter: Filter, report: Report): boolean {
     among(filter.assignee, report.assignee ?? 'none') &&
     (!filter.flag?.length || filter.flag.some((flag) => report.flags.includes(flag))) &&
     (!filter.text || fold(report.text ?? '').includes(fold(filter.text))) &&
+    (filter.merged === 'any' || (filter.merged === 'true') === (report.telephone?.merged_into != null)) &&
     (filter.withdrawn === undefined || filter.withdrawn === report.withdrawn)
   );
 }

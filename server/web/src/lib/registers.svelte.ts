@@ -4,10 +4,12 @@ import { api, ask } from '../api/client';
 import type { components } from '../api/schema';
 
 type Category = components['schemas']['Category'];
+type Station = components['schemas']['Station'];
 type Colleague = components['schemas']['Colleague'];
 
 class Registers {
   categories = $state.raw<Category[]>([]);
+  stations = $state.raw<Station[]>([]);
   colleagues = $state.raw<Colleague[]>([]);
   #labels = $derived(new Map(this.categories.map((one) => [one.code, one.labels])));
   #emails = $derived(new Map(this.colleagues.map((one) => [one.id, one.email])));
@@ -19,6 +21,11 @@ class Registers {
     ]);
     this.categories = categories.categories;
     this.colleagues = colleagues.colleagues;
+  }
+
+  /** The stations, which only some pages need. */
+  async loadStations(): Promise<void> {
+    if (this.stations.length === 0) this.stations = (await ask(api.GET('/v1/stations'))).stations;
   }
 
   /** A category's name in a language, or in English, or its code. */

@@ -2,6 +2,7 @@
 
 export const PAGES = [
   'desk',
+  'telephone',
   'cases',
   'map',
   'room',
@@ -25,10 +26,12 @@ function read(): [Page, string | undefined] {
 }
 
 const OVERSEE = ['coordinator', 'lead', 'auditor'];
+const REVIEW = ['coordinator', 'lead'];
 const EXPORT = ['analyst', 'lead', 'auditor'];
 const READ = [...OVERSEE, 'analyst'];
 const MAY: Record<Page, string[]> = {
   desk: READ,
+  telephone: REVIEW,
   cases: READ,
   map: READ,
   room: READ,
@@ -80,3 +83,8 @@ class Route {
 }
 
 export const route = new Route();
+
+/** Shows a report on the desk. */
+export function openReport(id: string): void {
+  location.hash = `/desk/${id}`;
+}

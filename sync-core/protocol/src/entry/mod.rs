@@ -11,12 +11,14 @@
 
 mod body;
 mod build;
+mod caller;
 mod message;
 mod payload;
 mod sd;
 
 pub use body::{Attach, CheckIn, FileRef, Move, Patch, Place, ReportFields, Severity};
 pub use build::{BuildError, Draft, Link};
+pub use caller::Caller;
 pub use message::{Audience, Message};
 pub use payload::{At, Kind, Payload, Seen};
 pub use sd::{Read, ReadError, SdJwt, WireEntry};

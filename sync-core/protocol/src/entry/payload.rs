@@ -41,9 +41,10 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// An observer's new report.
+    /// An observer's new report; or one by telephone, which the server signs for the
+    /// coordinator who listened.
     File = "file";
-    /// The observer corrects or completes it.
+    /// The observer corrects or completes it; or the coordinator, one by telephone.
     Amend = "amend";
     /// The observer takes it back.
     Withdraw = "withdraw";
@@ -80,6 +81,10 @@ kinds! {
     Part = "part";
     /// A coordinator says that two reports are of two events, or takes that back.
     KeepApart = "keep_apart";
+    /// A coordinator says that a report by telephone is told by another report too.
+    Merge = "merge";
+    /// A coordinator takes that back.
+    Unmerge = "unmerge";
 }
 
 impl Kind {
