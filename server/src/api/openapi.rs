@@ -14,7 +14,9 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    accounts, accreditations, attention, audit, bundles, cases, console, devices, docs, enrolments, erasures, events, evidence, exchange, exports, health, imports, jwks, login, map, me, messages, metrics, missions, quarantine, reference, registers, reports, room,
+    accounts, accreditations, attention, audit, bundles, cases, console, devices, docs, enrolments,
+    erasures, events, evidence, exchange, exports, health, imports, jwks, login, map, me, messages,
+    metrics, missions, quarantine, reference, registers, reports, room,
     routes::{Policy, ROUTES, Route},
     second_factor, session, token,
 };

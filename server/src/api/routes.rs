@@ -11,7 +11,10 @@ use actix_web::{
 use protocol::codes::Code;
 
 use super::{
-    accounts, accreditations, attention, audit, bundles, cases, console, devices, docs, enrolments, erasures, events, evidence, exchange, exports, guard as gate, health, imports, jwks, login, map, me, messages, metrics, missions, openapi, quarantine, reference, registers, reports, room, second_factor, session, token,
+    accounts, accreditations, attention, audit, bundles, cases, console, devices, docs, enrolments,
+    erasures, events, evidence, exchange, exports, guard as gate, health, imports, jwks, login,
+    map, me, messages, metrics, missions, openapi, quarantine, reference, registers, reports, room,
+    second_factor, session, token,
 };
 use crate::auth::Role::{self, Analyst, Auditor, Coordinator, Lead, Observer, Operator};
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub use self::{
     likeness::Likeness,
     suggest::{Suggestion, suggestions},
-    view::{Account, Case, Corroboration, apart, corroborations, exists, list, of_report, touched},
+    view::{Case, Corroboration, Told, apart, corroborations, exists, list, of_report, touched},
 };
 use super::acts::{Act, MissionRef, Office, report_row};
 use crate::{

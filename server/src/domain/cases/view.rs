@@ -40,7 +40,7 @@ pub struct Corroboration {
 
 /// A report in its case.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct Account {
+pub struct Told {
     /// `agrees` or `contradicts`, compared with the case's first account.
     pub stance: String,
     /// The report.
@@ -57,7 +57,7 @@ pub struct Case {
     /// What it stands on.
     pub corroboration: Corroboration,
     /// Its reports, in the order in which they came.
-    pub accounts: Vec<Account>,
+    pub accounts: Vec<Told>,
 }
 
 /// The corroboration of the cases that these reports are in, by report.
@@ -182,7 +182,7 @@ fn read(conn: &mut Conn, mission: MissionRef, case: &[u8]) -> Result<Case> {
         accounts: members
             .into_iter()
             .zip(described)
-            .map(|(member, report)| Account {
+            .map(|(member, report)| Told {
                 stance: member.stance,
                 report,
             })
