@@ -36,6 +36,7 @@ await story(async (open) => {
   await page.screenshot({ path: `${process.env.SHOTS}.png`, fullPage: true });
 
   // What was kept apart is taken back, and done again.
+  await page.getByText('Kept apart', { exact: true }).waitFor();
   await page.keyboard.press('u');
   await told('The queue').getByRole('button', { name: 'Another event' }).click();
   await together.getByText('1 report is kept apart').waitFor();
