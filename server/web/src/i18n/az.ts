@@ -132,6 +132,7 @@ export const az: Messages = {
   pages: {
     title: 'Səhifələr',
     desk: 'İş masası',
+    telephone: 'Telefon',
     cases: 'Hadisələr',
     map: 'Xəritə',
     room: 'Otaq',
@@ -222,7 +223,6 @@ export const az: Messages = {
     placeAndStation: 'Xəritə: məlumatın göndərildiyi yer və onun məntəqəsi',
     placeOnly: 'Xəritə: məlumatın göndərildiyi yer',
     stationOnly: 'Xəritə: məlumatda adı çəkilən məntəqə',
-    telephone: 'Telefon',
   },
   quarantine: {
     title: 'Karantin',

@@ -133,6 +133,7 @@ export const en = {
   pages: {
     title: 'Pages',
     desk: 'Desk',
+    telephone: 'Telephone',
     cases: 'Cases',
     map: 'Map',
     room: 'Room',
@@ -223,7 +224,6 @@ export const en = {
     placeAndStation: 'Map: where the report was filed, and its station',
     placeOnly: 'Map: where the report was filed',
     stationOnly: 'Map: the station that the report names',
-    telephone: 'Telephone',
   },
   quarantine: {
     title: 'Quarantine',

@@ -132,6 +132,7 @@ export const ru: Messages = {
   pages: {
     title: 'Страницы',
     desk: 'Рабочий стол',
+    telephone: 'Телефон',
     cases: 'Случаи',
     map: 'Карта',
     room: 'Штаб',
@@ -222,7 +223,6 @@ export const ru: Messages = {
     placeAndStation: 'Карта: откуда отправлено сообщение и его участок',
     placeOnly: 'Карта: откуда отправлено сообщение',
     stationOnly: 'Карта: участок, названный в сообщении',
-    telephone: 'Телефон',
   },
   quarantine: {
     title: 'Карантин',
