@@ -82,6 +82,19 @@ await story(async (open) => {
   await other.context().setOffline(false);
   await row(other, 'The bags are gone').waitFor();
 
+  // What comes between a list and a line that is late is shown all the same.
+  let go;
+  const held = new Promise((resolve) => (go = resolve));
+  await other.route('**/v1/events*', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await other.reload();
+  await row(other, 'Two men carry bags').waitFor();
+  await observer.file('Filed before the line was there', '--category', 'accessibility');
+  go();
+  await row(other, 'Filed before the line was there').waitFor();
+
   // Signed out is signed out.
   await other.getByRole('banner').getByText(leyla.email).click();
   await other.getByRole('button', { name: 'Sign out' }).click();

@@ -43,8 +43,6 @@ await story(async (open) => {
   await page.getByRole('alert').getByText('cannot be reached').waitFor();
   await server.start();
   await until('the server', () => page.evaluate(() => fetch('/readyz').then((is) => is.ok, () => false)));
-  await page.reload();
-  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
   await page.getByRole('button', { name: 'Enter the report' }).click();
   const report = page.getByRole('article');
   await report.getByText('for observer-', { exact: false }).or(report.getByText('Entered by')).first().waitFor();

@@ -46,7 +46,10 @@ class Live {
   }
 
   #open(): void {
-    const from = this.#cursor === undefined ? '' : `?cursor=${this.#cursor}`;
+    // Without a number the line begins where the ledger ends by then: what came between a
+    // list that was read before and that end is told by nobody, so lists are read anew.
+    let blind = this.#cursor === undefined;
+    const from = blind ? '' : `?cursor=${this.#cursor}`;
     const source = new EventSource(`/v1/events${from}`);
     this.#source = source;
     const on = (name: string, then: (event: MessageEvent<string>) => void) =>
@@ -58,6 +61,8 @@ class Live {
       this.connected = true;
       this.#wait = FIRST_WAIT;
       for (const listener of this.#listeners) listener.connected?.();
+      if (blind) for (const listener of this.#listeners) listener.reset();
+      blind = false;
     });
     on('changes', (event) => {
       const changes = JSON.parse(event.data) as Changes;
