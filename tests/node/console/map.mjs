@@ -55,10 +55,17 @@ await story(async (open) => {
   await page.getByRole('article').getByText('Bags at the urn').first().waitFor();
   await page.getByRole('img', { name: 'Map: the station that the report names' }).waitFor();
 
-  // A constituency is chosen, and a single report by its sign on the map.
+  // A constituency is chosen before the map is drawn, and a single report by its sign on it.
+  let draw;
+  const chosen = new Promise((resolve) => (draw = resolve));
+  await page.route('**/v1/map', async (route) => {
+    await chosen;
+    await route.continue();
+  });
   await map(page).click();
   await page.getByRole('combobox', { name: 'Constituency', exact: true }).selectOption('37');
   await page.getByText('1 of 1 reports are in sight.').waitFor();
+  draw();
   const ground = page.locator('.maplibregl-canvas');
   await until('the report under the pointer', async () => {
     if (await page.getByText('1 report was chosen on the map.').isVisible()) return true;
