@@ -202,6 +202,9 @@ tables! {
     evidence_senders by (mission, sha256, accreditation) {
         mission: i32, sha256: Vec<u8>, accreditation: Vec<u8>,
     }
+    evidence_readers by (sha256, user_id, mission) {
+        mission: i32, sha256: Vec<u8>, user_id: Vec<u8>, first_at: i64,
+    }
     journal_contacts by (mission, journal) {
         mission: i32, journal: Vec<u8>, head: i64, pending: i64, contacted_at: i64, gap: bool,
     }

@@ -21,6 +21,7 @@ pub mod devices;
 pub mod enrolment;
 pub mod erasures;
 pub mod evidence;
+pub mod evidence_readers;
 pub mod exports;
 pub mod heard;
 pub mod ledger;

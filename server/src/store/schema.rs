@@ -442,6 +442,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    evidence_readers (sha256, user_id, mission) {
+        mission -> Integer,
+        sha256 -> Binary,
+        user_id -> Binary,
+        first_at -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     accreditations,
     audit,
@@ -457,6 +466,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     evidence,
     evidence_doomed,
     evidence_files,
+    evidence_readers,
     evidence_senders,
     former_numbers,
     inbox,

@@ -90,6 +90,7 @@ export async function story(play) {
   } catch (error) {
     // What a person would have seen.
     for (const [at, page] of pages.entries()) {
+      if (page.isClosed()) continue;
       await page.screenshot({ path: `${process.env.SHOTS}-${at + 1}.png` });
     }
     console.error(`pictures: ${process.env.SHOTS}-*.png`, complaints);

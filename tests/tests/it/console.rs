@@ -7,6 +7,7 @@ on_both_databases!(
     a_session_and_its_end,
     a_shift_of_two,
     two_at_one_report,
+    evidence_and_who_opened_it,
     keyboard_alone,
     the_missions_pages,
     filters_and_palette,
@@ -32,6 +33,10 @@ fn a_shift_of_two(kind: Kind) {
 
 fn two_at_one_report(kind: Kind) {
     play(kind, "together");
+}
+
+fn evidence_and_who_opened_it(kind: Kind) {
+    play(kind, "evidence");
 }
 
 fn keyboard_alone(kind: Kind) {

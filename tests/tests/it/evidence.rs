@@ -25,6 +25,7 @@ on_both_databases!(
     a_killed_server_loses_a_piece_at_most,
     erasing_a_report_destroys_its_files_alone,
     a_report_shows_its_files,
+    who_was_given_a_file_is_kept,
     memory_stays_flat,
 );
 
@@ -500,6 +501,53 @@ fn erasing_a_report_destroys_its_files_alone(kind: Kind) {
     assert_eq!(site.database.dump(&tables), before);
 }
 
+fn me(console: &Console) -> Value {
+    console.get("/v1/me").ok()["id"].clone()
+}
+
+fn who_was_given_a_file_is_kept(kind: Kind) {
+    let site = Site::new(kind);
+    let mission = site.small_mission("Seen");
+    let server = site.start();
+    let lead = site.console(mission, "lead");
+    let analyst = site.console(mission, "analyst");
+    let mut phone = Phone::enrolled(&site, mission, "D-1");
+    let sample = Sample::of(1_000);
+    let (report, _) = announced(&mut phone, &sample.file);
+    let way = Way::of(&phone, &sample.file);
+    let by =
+        |console: &Console| Way::with_token(&site.origin(), &console.token, &sample.file.sha256);
+    let readers = || shown(&lead, &report)["evidence"][0]["file"]["readers"].clone();
+    let people = || -> Vec<Value> {
+        let readers = readers();
+        let all = readers.as_array().expect("a list");
+        all.iter().map(|one| one["person"].clone()).collect()
+    };
+
+    // Who asks before it is here is given nothing; the observer's phone is nobody.
+    by(&lead).get(&[]).refuses(409, "evidence_incomplete");
+    assert_eq!(way.patch(0, &sample.bytes).status, 204);
+    assert_eq!(way.get(&[]).status, 200);
+    assert_eq!(by(&lead).head().status, 200);
+    assert_eq!(by(&lead).get(&[("range", "bytes=1000-")]).status, 416);
+    assert_eq!(readers(), json!([]));
+
+    // The first time stays, whatever is read later.
+    assert_eq!(by(&analyst).get(&[("range", "bytes=0-9")]).status, 206);
+    let first = readers();
+    assert_eq!(people(), [me(&analyst)]);
+    assert_eq!(by(&lead).get(&[]).status, 200);
+    assert_eq!(by(&analyst).get(&[]).status, 200);
+    assert_eq!(people(), [me(&analyst), me(&lead)]);
+    assert_eq!(readers()[0], first[0]);
+
+    // It outlives the server and its projections.
+    server.kill();
+    site.run(&["rebuild"]).json();
+    let _server = site.start();
+    assert_eq!(people(), [me(&analyst), me(&lead)]);
+}
+
 fn a_report_shows_its_files(kind: Kind) {
     let mut site = Site::new(kind);
     site.set("evidence_durable", "stored");
@@ -525,7 +573,7 @@ fn a_report_shows_its_files(kind: Kind) {
     let file = |part: &Sample, state: &str, arrived: u64, durable: bool| {
         json!({
             "sha256": part.file.sha256, "size": part.file.size, "media_type": "image/jpeg",
-            "state": state, "arrived": arrived, "durable": durable,
+            "state": state, "arrived": arrived, "durable": durable, "readers": [],
         })
     };
     let files = |film: Value, small: Value| {

@@ -15,7 +15,7 @@ use super::{file, reader};
 use crate::{
     api::{error::ApiError, work},
     app::App,
-    auth::Caller,
+    auth::{Caller, Subject},
     domain::evidence,
 };
 
@@ -29,20 +29,27 @@ pub(in crate::api) const ERRORS: &[Code] = &[
 
 /// Media types that are passed on, with an ending for a name: none of them can
 /// hold a script that a browser runs. Everything else is bytes.
-const HARMLESS: [(&str, &str); 14] = [
+const HARMLESS: [(&str, &str); 21] = [
     ("image/jpeg", "jpg"),
     ("image/png", "png"),
     ("image/webp", "webp"),
     ("image/gif", "gif"),
     ("image/heic", "heic"),
+    ("image/heif", "heif"),
     ("image/avif", "avif"),
     ("video/mp4", "mp4"),
+    ("video/x-m4v", "m4v"),
     ("video/quicktime", "mov"),
     ("video/webm", "webm"),
     ("video/3gpp", "3gp"),
     ("audio/mpeg", "mp3"),
     ("audio/mp4", "m4a"),
+    ("audio/m4a", "m4a"),
     ("audio/ogg", "ogg"),
+    ("audio/aac", "aac"),
+    ("audio/amr", "amr"),
+    ("audio/wav", "wav"),
+    ("audio/x-wav", "wav"),
     ("application/pdf", "pdf"),
 ];
 /// Everything else.
@@ -53,7 +60,8 @@ const BYTES: (&str, &str) = ("application/octet-stream", "bin");
 /// For people who read the mission's reports, and for a device of an accreditation
 /// that has sent the file in full: announcing it is not enough. One range of bytes
 /// may be asked for. The name and the type are the server's
-/// own: what a phone says of a file cannot make a browser run it.
+/// own: what a phone says of a file cannot make a browser run it. Which people were given
+/// it, and when first, is kept.
 #[utoipa::path(get, path = "/v1/evidence/{sha256}", tag = "evidence",
     params(("sha256" = String, Path, description = "SHA-256 of the file, base64url"),
            ("Range" = Option<String>, Header, description = "`bytes=0-1023`; one range")),
@@ -94,6 +102,9 @@ pub(in crate::api) async fn read_evidence(
         app.evidence.forget(mission, file).await?;
         return Err(incomplete());
     };
+    if let Subject::User(person) = caller.subject {
+        app.evidence.given_to(mission, file, person).await?;
+    }
     let (media_type, ending) = harmless(&found.media_type);
     let mut response = HttpResponse::build(status);
     response

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Tables that backups of earlier versions do not have.
-const ADDED: &[&str] = &["audit"];
+const ADDED: &[&str] = &["audit", "evidence_readers"];
 
 /// A backup that can be read.
 #[derive(Debug)]

@@ -7,11 +7,14 @@ mod upload;
 
 use std::sync::Arc;
 
-use protocol::{codes::Code, ids::FileHash};
+use protocol::{
+    codes::Code,
+    ids::{FileHash, UserId},
+};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-pub use show::{FileState, ReportEvidence, ShownFile, of_report, with_arrived};
+pub use show::{FileReader, FileState, ReportEvidence, ShownFile, of_report, with_arrived};
 pub use sweep::Swept;
 pub use turns::{Turn, Turns};
 pub use upload::{Progress, Sent, Stored, store_pieces};
@@ -24,6 +27,7 @@ use crate::{
     store::{
         Conn, Store,
         evidence::{self as store, AnnouncedRow, FileRow},
+        evidence_readers,
         objects::Objects,
     },
 };
@@ -115,6 +119,28 @@ impl Evidence {
     pub async fn forget(&self, mission: MissionRef, file: FileHash) -> Result<()> {
         tracing::error!(mission = %mission.id, %file, "a complete file of evidence is not in the store");
         self.write(move |conn| store::forget(conn, mission.no, &file.0))
+            .await
+    }
+
+    /// Notes that a person is given the file. Before they are: nobody has seen a file
+    /// of whom that is not known.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn given_to(
+        &self,
+        mission: MissionRef,
+        file: FileHash,
+        person: UserId,
+    ) -> Result<()> {
+        let (no, at) = (mission.no, self.host.now());
+        let known =
+            move |conn: &mut Conn| evidence_readers::knows(conn, no, &file.0, person.0.as_bytes());
+        // A film is read in many ranges, and noted once.
+        if self.read(known).await? {
+            return Ok(());
+        }
+        self.write(move |conn| evidence_readers::note(conn, no, &file.0, person.0.as_bytes(), at))
             .await
     }
 }

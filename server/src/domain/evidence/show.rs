@@ -15,6 +15,7 @@ use crate::{
     store::{
         Conn,
         evidence::{self as store, AnnouncedRow, FileRow},
+        evidence_readers,
     },
 };
 
@@ -54,6 +55,17 @@ pub struct ShownFile {
     pub arrived: Option<u64>,
     /// Whether it outlives the disk that it lies on.
     pub durable: bool,
+    /// The people who were given it, or a part of it, the first first.
+    pub readers: Vec<FileReader>,
+}
+
+/// Somebody who was given a file of evidence.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FileReader {
+    /// The account.
+    pub person: Uuid,
+    /// When first. RFC 3339.
+    pub first_at: String,
 }
 
 /// How much of a file is here.
@@ -85,9 +97,19 @@ pub fn of_report(
         .into_iter()
         .map(|file| (file.sha256.clone(), file))
         .collect();
+    let mut readers: HashMap<Vec<u8>, Vec<FileReader>> = HashMap::new();
+    for row in evidence_readers::of_files(conn, mission.no, &names)? {
+        let person = Uuid::from_slice(&row.user_id)
+            .map_err(|_| Error::Internal("an account's id is not 16 bytes".into()))?;
+        let first_at = Micros(row.first_at).rfc3339();
+        let reader = FileReader { person, first_at };
+        readers.entry(row.sha256).or_default().push(reader);
+    }
     let mut found: Vec<ReportEvidence> = Vec::new();
     for row in rows {
-        let file = shown(&row, complete.get(&row.sha256))?;
+        let mut file = shown(&row, complete.get(&row.sha256))?;
+        // Two entries may announce one file.
+        file.readers = readers.get(&row.sha256).cloned().unwrap_or_default();
         match found.last_mut() {
             Some(entry) if row.preview => entry.preview = Some(file),
             _ => found.push(ReportEvidence {
@@ -121,6 +143,7 @@ fn shown(row: &AnnouncedRow, complete: Option<&FileRow>) -> Result<ShownFile> {
         },
         arrived: complete.map(|_| size),
         durable: complete.is_some_and(|file| file.durable_at.is_some()),
+        readers: Vec::new(),
     })
 }
 

@@ -114,6 +114,8 @@ export const az: Messages = {
     taken: (time) => `çəkilib: ${time}`,
     arriving: (here, all) => `Yoldadır: ${all} həcmindən ${here} çatıb`,
     download: 'Əslini endir',
+    seenBy: 'Əslini açanlar:',
+    unseen: 'Əslini hələ heç kim açmayıb.',
   },
   triage: {
     assignee: 'Məsul',

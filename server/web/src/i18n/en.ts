@@ -115,6 +115,8 @@ export const en = {
     taken: (time: string) => `taken ${time}`,
     arriving: (here: string, all: string) => `On its way: ${here} of ${all} are here`,
     download: 'Download the original',
+    seenBy: 'The original was opened by',
+    unseen: 'Nobody has opened the original yet.',
   },
   triage: {
     assignee: 'Looked after by',

@@ -114,6 +114,8 @@ export const ru: Messages = {
     taken: (time) => `снято ${time}`,
     arriving: (here, all) => `В пути: получено ${here} из ${all}`,
     download: 'Скачать оригинал',
+    seenBy: 'Оригинал открывали:',
+    unseen: 'Оригинал ещё никто не открывал.',
   },
   triage: {
     assignee: 'Ответственный',
