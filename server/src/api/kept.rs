@@ -43,6 +43,8 @@ impl Key {
 pub(super) struct Answer {
     plain: Bytes,
     gzip: Bytes,
+    /// The ledger's number up to which it tells.
+    number: i64,
     from: Micros,
     until: Micros,
 }
@@ -60,6 +62,11 @@ impl Answer {
     /// A clock that was put back ends it too.
     fn holds(&self, now: Micros) -> bool {
         self.from.0 <= now.0 && now.0 < self.until.0
+    }
+
+    /// Whether it will do for somebody who was told of the ledger up to a number.
+    fn serves(&self, now: Micros, least: i64) -> bool {
+        self.holds(now) && self.number >= least
     }
 
     pub(super) fn send(&self, req: &HttpRequest) -> HttpResponse {
@@ -83,24 +90,27 @@ type Slot = Arc<Turn<Option<Answer>>>;
 pub(super) struct Kept(Mutex<HashMap<Key, Slot>>);
 
 impl Kept {
-    /// The kept answer, or another.
+    /// The kept answer, or another. Who was told of the ledger up to a number gets none
+    /// that is older; what is made tells how far in the ledger it goes.
     pub(super) async fn get<T, W>(
         &self,
         app: &App,
         key: Key,
+        least: i64,
         make: impl FnOnce() -> W,
     ) -> Result<Answer, ApiError>
     where
         T: Serialize + Send + 'static,
-        W: Future<Output = Result<T, ApiError>>,
+        W: Future<Output = Result<(i64, T), ApiError>>,
     {
         let slot = self.slot(key, app.host.now());
         let mut slot = slot.lock().await;
-        if let Some(answer) = slot.as_ref().filter(|answer| answer.holds(app.host.now())) {
+        let now = app.host.now();
+        if let Some(answer) = slot.as_ref().filter(|answer| answer.serves(now, least)) {
             return Ok(answer.clone());
         }
         let began = app.host.now();
-        let value = make().await?;
+        let (number, value) = make().await?;
         let (plain, gzip) = web::block(move || Answer::make(&value)).await??;
         let now = app.host.now();
         let keep = TIMES
@@ -109,6 +119,7 @@ impl Kept {
         let answer = Answer {
             plain,
             gzip,
+            number,
             from: now,
             until: Micros(now.0.saturating_add(keep)),
         };

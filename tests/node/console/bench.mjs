@@ -104,7 +104,35 @@ const frames = await page.evaluate(async () => {
 });
 await page.evaluate(() => (document.querySelector('[role=listbox]').scrollTop = 0));
 
-say({ first: median(first), rare: median(rare), common: median(common), none: median(none), opened: median(opened), frames });
+/** Opens a page again and again: from the click to what says that it is there, and what the
+    server took of that for each of its answers. */
+async function opens(name, there, paths) {
+  const [shown, answers] = [[], paths.map(() => [])];
+  for (let turn = 0; turn < 5; turn += 1) {
+    await page.evaluate(() => performance.clearResourceTimings());
+    const start = Date.now();
+    await page.getByRole('link', { name, exact: true }).click();
+    await there();
+    shown.push(Date.now() - start);
+    for (const [at, path] of paths.entries()) {
+      const asked = (path) =>
+        performance.getEntriesByType('resource').find((one) => new URL(one.name).pathname === path)?.duration;
+      const took = await page.evaluate(asked, path);
+      // What is kept from the last time is not asked for again.
+      if (took !== undefined) answers[at].push(took);
+    }
+    await page.getByRole('link', { name: 'Desk', exact: true }).click();
+    await page.getByRole('listbox', { name: 'Reports' }).waitFor();
+  }
+  return { shown: median(shown), answers: Object.fromEntries(paths.map((path, at) => [path, median(answers[at])])) };
+}
+const map = await opens('Map', () => page.locator('button.cluster').first().waitFor(), [
+  '/v1/map/reports',
+  '/v1/map/stations',
+]);
+const room = await opens('Room', () => page.locator('h3').first().waitFor(), ['/v1/room']);
+
+say({ first: median(first), rare: median(rare), common: median(common), none: median(none), opened: median(opened), frames, map, room });
 
 // What comes in: when the row of a report was first there.
 await page.evaluate(() => {

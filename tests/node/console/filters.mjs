@@ -56,6 +56,16 @@ await story(async (open) => {
   await observer.file('Chairs are missing', '--category', 'accessibility', '--severity', 'low');
   await observer.file('A second bag', '--category', 'ballot_stuffing', '--severity', 'critical');
   await shows('Bags at the urn', 'A second bag');
+  // On any page: what that page cannot do is not offered.
+  await palette('cases');
+  await page.getByRole('heading', { name: 'Cases' }).waitFor();
+  await page.keyboard.press('Control+k');
+  await page.getByRole('option', { name: 'Messages' }).waitFor();
+  assert.equal(await page.getByRole('option', { name: /my reports/i }).count(), 0);
+  await page.keyboard.press('Escape');
+  await palette('desk');
+  await shows('Bags at the urn', 'A second bag');
+
   await palette('русский');
   await page.getByText('Вброс бюллетеней').first().waitFor();
   assert.equal(await page.locator('html').getAttribute('lang'), 'ru');

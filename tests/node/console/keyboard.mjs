@@ -62,6 +62,21 @@ await story(async (open) => {
   await page.getByRole('article').getByText('Two more observers say the same').waitFor();
   await row(page, 'sent out of the room').getByText('verified').waitFor();
 
+  // Who is faster than the line: a key is kept for the report that it was pressed on.
+  let answer;
+  const held = new Promise((resolve) => (answer = resolve));
+  const reports = /\/v1\/reports\/[0-9a-f-]{36}$/;
+  await page.route(reports, async (route) => {
+    await held;
+    await route.continue();
+  });
+  await press('j', 'r');
+  answer();
+  await page.getByRole('dialog').getByRole('button', { name: 'Take into review' }).waitFor();
+  await press('Escape');
+  await page.getByRole('article').getByText('The lights went out').first().waitFor();
+  await page.unroute(reports);
+
   // Search, and back out of it.
   await press('/');
   await type('lights');

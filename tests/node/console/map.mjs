@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { account, phone, row, server, signIn, story, until } from './stage.mjs';
+import { account, heldBack, phone, row, server, signIn, story, until } from './stage.mjs';
 
 /** A transparent picture of one pixel. */
 const PIXEL = Buffer.from(
@@ -97,6 +97,19 @@ await story(async (open) => {
   await file('Somebody shouts', '--station', '8-1', '--severity', 'low');
   await page.getByText('6 of 7 reports are in sight.').waitFor();
   await cluster(page, '5 reports, the worst: critical').waitFor();
+
+  // What comes in while an answer is on its way, which is older, is kept.
+  const severity = page.getByRole('combobox', { name: 'Severity', exact: true });
+  const late = await heldBack(page, '**/v1/map/reports*');
+  await severity.selectOption('low');
+  await late.asked;
+  await file('While the reports were on their way', '--station', '8-1', '--severity', 'low');
+  await page.getByText('7 of 8 reports are in sight.').waitFor();
+  await late.release();
+  await page.getByText('4 of 4 reports are in sight.').waitFor();
+  await severity.selectOption('');
+  await page.getByText('7 of 8 reports are in sight.').waitFor();
+
   await server.kill();
   await page.getByText('No line to the server').waitFor();
   await server.start();
@@ -122,7 +135,7 @@ await story(async (open) => {
   await signIn(bare, await account('analyst'));
   await map(bare).click();
   await bare.getByText('This browser cannot draw the map').waitFor();
-  await bare.getByText('7 of 7 reports are in sight.').waitFor();
+  await bare.getByText('8 of 8 reports are in sight.').waitFor();
   await listed(bare).filter({ hasText: 'No station' }).click();
   await bare.getByRole('article').getByText('Far from any place').first().waitFor();
 

@@ -2,7 +2,7 @@
 // the other's, the server is killed and comes back, and a desk is offline for a while.
 
 import assert from 'node:assert/strict';
-import { account, phone, row, server, signIn, story, until } from './stage.mjs';
+import { account, heldBack, phone, row, server, signIn, story, until } from './stage.mjs';
 
 await story(async (open) => {
   const observer = phone('D-1');
@@ -94,6 +94,22 @@ await story(async (open) => {
   await observer.file('Filed before the line was there', '--category', 'accessibility');
   go();
   await row(other, 'Filed before the line was there').waitFor();
+
+  // What comes in while a list is on its way, which is older, stays in it.
+  const late = await heldBack(other, '**/v1/reports?*');
+  await other.getByLabel('Severity').selectOption('critical');
+  await late.asked;
+  await observer.file('Filed while the list was on its way', '--category', 'accessibility', '--severity', 'critical');
+  await row(other, 'Filed while the list was on its way').waitFor();
+  await late.release();
+  await row(other, 'Filed before the line was there').waitFor({ state: 'detached' });
+  await row(other, 'Two men carry bags').waitFor();
+  assert.equal(await row(other, 'Filed while the list was on its way').count(), 1);
+
+  // Names that could not be read are read when the line is there.
+  await other.route('**/v1/categories', (route) => route.abort(), { times: 1 });
+  await other.reload();
+  await row(other, 'Two men carry bags').getByText('Ballot stuffing').waitFor();
 
   // Signed out is signed out.
   await other.getByRole('banner').getByText(leyla.email).click();

@@ -182,6 +182,26 @@ export const overflows = (page) =>
       }),
   );
 
+/** Has the server answer the next request for these addresses, and holds the answer back. */
+export async function heldBack(page, addresses) {
+  let [was, go] = [];
+  const [asked, held] = [new Promise((done) => (was = done)), new Promise((done) => (go = done))];
+  const came = new Promise((done) => {
+    void page.route(
+      addresses,
+      async (route) => {
+        const response = await route.fetch();
+        was();
+        await held;
+        await route.fulfill({ response });
+        done();
+      },
+      { times: 1 },
+    );
+  });
+  return { asked, release: () => (go(), came) };
+}
+
 /** Waits until a check holds. */
 export async function until(what, check) {
   const end = Date.now() + 60_000;

@@ -102,6 +102,19 @@ pub(super) fn measure(
         frame("p95"),
         frame("most")
     );
+    for name in ["map", "room"] {
+        let opened = &figures[name];
+        let answers = opened["answers"].as_object().ok_or("no answers")?;
+        let answers: Vec<_> = answers
+            .iter()
+            .map(|(path, took)| format!("{path} {:.0} ms", took.as_f64().unwrap_or(f64::NAN)))
+            .collect();
+        println!(
+            "  the {name}, from the click: {:.0} ms; of that, {}",
+            opened["shown"].as_f64().unwrap_or(f64::NAN),
+            answers.join(", ")
+        );
+    }
     page.next()?;
 
     let token = Console::login(&format!("http://{}", server.address), WATCHER, PASSWORD).token;

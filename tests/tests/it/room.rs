@@ -227,6 +227,16 @@ fn the_map_tells_of_every_report(kind: Kind) {
     assert_eq!(station(1), "8-1");
     assert_eq!(map["more"], false);
 
+    // A kept answer is too old for who knows of more.
+    let third = observer.file_text("Third");
+    let _ = observer.send(&[&third]);
+    let number = lead.get("/v1/reports").ok()["reports"][0]["number"].clone();
+    let now = lead.get(&format!("/v1/map/reports?least={number}")).ok();
+    assert_eq!(now["id"][0], json!(phone::subject(&third)));
+    assert_eq!(now["cursor"], number);
+    lead.get("/v1/map/reports?least=x")
+        .refuses(400, "malformed_query");
+
     // The list's filters.
     let some = lead.get("/v1/map/reports?severity=high&text=fir").ok();
     assert_eq!(some["id"], json!([phone::subject(&first)]));

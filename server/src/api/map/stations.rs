@@ -26,8 +26,8 @@ pub(in crate::api) async fn map_stations(
     let key = kept::Key::new("stations", mission, Vec::new());
     let answer = api
         .kept()
-        .get(&app, key, || {
-            work::read(&app, move |_, conn| map::stations(conn, mission))
+        .get(&app, key, 0, || {
+            work::read(&app, move |_, conn| Ok((0, map::stations(conn, mission)?)))
         })
         .await?;
     Ok(answer.send(&req))

@@ -27,9 +27,9 @@ pub(in crate::api) async fn show_room(
     let key = kept::Key::new("room", mission, Vec::new());
     let answer = api
         .kept()
-        .get(&app, key, || {
+        .get(&app, key, 0, || {
             work::read_settled(&app, move |app, conn| {
-                room::figures(conn, mission, app.host.now())
+                Ok((0, room::figures(conn, mission, app.host.now())?))
             })
         })
         .await?;

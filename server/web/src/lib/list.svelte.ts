@@ -18,6 +18,8 @@ export class ReportList {
   #next: string | null = null;
   #turn = 0;
   #known = new Map<string, Report>();
+  /** What came while a page was on its way: the page may be older. */
+  #meanwhile = new Map<string, Report>();
 
   /** Another filter, or the same read anew. */
   async load(filter: Filter = this.filter): Promise<void> {
@@ -36,6 +38,7 @@ export class ReportList {
   async #page(turn: number, before: Report[]): Promise<void> {
     this.loading = true;
     this.error = undefined;
+    this.#meanwhile.clear();
     try {
       const query = {
         ...parameters(this.filter),
@@ -46,14 +49,15 @@ export class ReportList {
       if (turn !== this.#turn) return;
       this.#next = page.next ?? null;
       this.more = this.#next !== null;
-      // Something may have changed, or come, while the page was on its way.
       const newer = (report: Report) => {
-        const known = this.#known.get(report.id);
+        const known = this.#meanwhile.get(report.id) ?? this.#known.get(report.id);
         return known && known.version > report.version ? known : report;
       };
-      if (before.length === 0) this.#known.clear();
       const held = new Set(before.map((report) => report.id));
-      this.#set([...before, ...page.reports.filter((one) => !held.has(one.id)).map(newer)]);
+      const read = page.reports.filter((one) => !held.has(one.id)).map(newer);
+      if (before.length === 0) this.#known.clear();
+      this.#set([...before, ...read]);
+      if (before.length === 0) this.#join(this.#meanwhile.values());
     } catch (error) {
       if (turn === this.#turn) this.error = error;
     } finally {
@@ -61,29 +65,31 @@ export class ReportList {
     }
   }
 
-  /** Takes what is new; answers how many joined at the top. */
-  take(changes: Changes): number {
+  /** Takes what is new. */
+  take(changes: Changes): void {
+    if (this.loading) for (const report of changes.reports) this.#meanwhile.set(report.id, report);
+    this.#join(changes.reports);
+  }
+
+  #join(reports: Iterable<Report>): void {
     const oldest = this.more ? (this.reports.at(-1)?.number ?? Infinity) : -Infinity;
-    let added = 0;
     const changed = new Map<string, Report>();
     const fresh: Report[] = [];
-    for (const report of changes.reports) {
+    for (const report of reports) {
       const known = this.#known.get(report.id);
       if (known) {
         if (known.version <= report.version) changed.set(report.id, report);
       } else if (report.number > oldest && fits(this.filter, report) && !this.filter.evidence) {
         fresh.push(report);
-        added += 1;
       }
     }
-    if (changed.size === 0 && fresh.length === 0) return 0;
+    if (changed.size === 0 && fresh.length === 0) return;
     // What no longer fits stays until the list is read anew: nothing jumps away under
     // somebody's hand.
     const kept = this.reports.map((report) => changed.get(report.id) ?? report);
     const all = [...fresh, ...kept];
     if (fresh.length > 0) all.sort((a, b) => b.number - a.number);
     this.#set(all);
-    return added;
   }
 
   #set(reports: Report[]): void {

@@ -28,6 +28,11 @@ class Live {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #listeners = new Set<Listener>();
 
+  /** How far in the ledger the line has told. */
+  get number(): number | undefined {
+    return this.#cursor === undefined ? undefined : Number(this.#cursor);
+  }
+
   /** Listens until the answer is called. */
   listen(listener: Listener): () => void {
     this.#listeners.add(listener);

@@ -14,6 +14,17 @@ class Registers {
   #labels = $derived(new Map(this.categories.map((one) => [one.code, one.labels])));
   #emails = $derived(new Map(this.colleagues.map((one) => [one.id, one.email])));
 
+  #read: Promise<void> | undefined;
+
+  /** Reads them, unless that was done or is being done. */
+  ensure(): Promise<void> {
+    this.#read ??= this.load().catch((error: unknown) => {
+      this.#read = undefined;
+      throw error;
+    });
+    return this.#read;
+  }
+
   async load(): Promise<void> {
     const [categories, colleagues] = await Promise.all([
       ask(api.GET('/v1/categories')),

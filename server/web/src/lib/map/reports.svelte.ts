@@ -1,8 +1,8 @@
 // The reports of the map: read once for a filter, then kept up to date by what comes in.
 
 import { api, ask } from '../../api/client';
-import { fits, parameters, type Filter } from '../filter';
-import type { Changes } from '../live.svelte';
+import { fits, parameters, type Filter, type Report } from '../filter';
+import { live, type Changes } from '../live.svelte';
 import { placesOf, pointOf, pointsOf, type Places, type Point, type Station } from './points';
 
 /** Stations change with every report; their numbers are read anew after a while. */
@@ -20,6 +20,8 @@ export class MapReports {
   #filter: Filter = {};
   #places: Places = new Map();
   #turn = 0;
+  /** What came while the reports were on their way: they may be older. */
+  #meanwhile: Report[] = [];
   #soon: ReturnType<typeof setTimeout> | undefined;
 
   async start(filter: Filter): Promise<void> {
@@ -38,12 +40,15 @@ export class MapReports {
     this.#filter = filter;
     this.loading = true;
     this.error = undefined;
+    this.#meanwhile = [];
     try {
-      const query = parameters(filter);
+      // The line may have told of more than an answer that the server keeps for a moment.
+      const query = { ...parameters(filter), ...(live.number !== undefined && { least: live.number }) };
       const columns = await ask(api.GET('/v1/map/reports', { params: { query } }));
       if (turn !== this.#turn) return;
       this.points = pointsOf(columns, this.#places);
       this.more = columns.more;
+      this.#join(this.#meanwhile);
     } catch (error) {
       if (turn === this.#turn) this.error = error;
     } finally {
@@ -59,8 +64,13 @@ export class MapReports {
         void this.#readStations();
       }, STATIONS_AFTER);
     }
-    if (changes.reports.length === 0) return;
-    const changed = new Map(changes.reports.map((report) => [report.id, report]));
+    if (this.loading) this.#meanwhile.push(...changes.reports);
+    this.#join(changes.reports);
+  }
+
+  #join(reports: readonly Report[]): void {
+    if (reports.length === 0) return;
+    const changed = new Map(reports.map((report) => [report.id, report]));
     const kept = this.points.flatMap((point) => {
       const report = changed.get(point.id);
       if (!report) return [point];
