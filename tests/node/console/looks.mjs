@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import AxeBuilder from '@axe-core/playwright';
-import { account, code, overflows, phone, put, row, server, story } from './stage.mjs';
+import { account, code, overflows, phone, put, row, server, signIn, story } from './stage.mjs';
 
 const WIDTHS = [360, 1024, 1920];
 /** The room's wall. */
@@ -199,6 +199,10 @@ await story(async (open) => {
     await page.getByRole('listbox', { name: word }).waitFor();
     await look(page, `report-${await page.locator('html').getAttribute('lang')}`);
   }
+  // Whoever runs the server.
+  const operator = await open({ viewport: { width: 1024, height: 900 } });
+  await signIn(operator, await account('operator'));
+  await look(operator, 'server');
   // From right to left, as Arabic will be.
   await page.evaluate(() => (document.documentElement.dir = 'rtl'));
   await look(page, 'report-rtl');
