@@ -9,6 +9,7 @@ on_both_databases!(
     two_at_one_report,
     keyboard_alone,
     the_missions_pages,
+    sheets_for_many,
     filters_and_palette,
     words_are_found,
     one_event_told_by_several,
@@ -40,6 +41,10 @@ fn keyboard_alone(kind: Kind) {
 
 fn the_missions_pages(kind: Kind) {
     play(kind, "mission");
+}
+
+fn sheets_for_many(kind: Kind) {
+    play(kind, "sheets");
 }
 
 fn filters_and_palette(kind: Kind) {
