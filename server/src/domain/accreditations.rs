@@ -30,7 +30,8 @@ pub fn spelled(
     let known = devices::origins(conn, mission)?;
     let institutions = known.iter().map(|(institution, _)| institution);
     let countries = known.iter().map(|(_, country)| country);
-    let fits = spell(&mut filter.institution, institutions) && spell(&mut filter.country, countries);
+    let fits =
+        spell(&mut filter.institution, institutions) && spell(&mut filter.country, countries);
     Ok(fits.then_some(filter))
 }
 

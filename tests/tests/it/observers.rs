@@ -41,7 +41,13 @@ fn filters(kind: Kind) {
     assert!(found(&lead, "institution=Sample").is_empty());
     assert!(found(&lead, "institution=").is_empty());
     assert_eq!(found(&lead, "country=se"), ["D-5"]);
-    assert!(found(&lead, "country=az&institution=sample%20mission%20(invented)").is_empty());
+    assert!(
+        found(
+            &lead,
+            "country=az&institution=sample%20mission%20(invented)"
+        )
+        .is_empty()
+    );
 
     // A phone that is left counts, one that was lost does not.
     assert_eq!(found(&lead, "enrolled=true"), ["D-1", "D-3", "D-5"]);
