@@ -25,6 +25,7 @@ await story(async (open) => {
   const sheet = page.getByRole('article', { name: 'Enrolment sheet of D-4' });
   await sheet.getByRole('img', { name: 'QR code to enrol D-4' }).waitFor();
   const observer = phone('sheet');
+  await page.getByRole('button', { name: 'Print' }).click();
   await observer.enrol(await sheet.locator('code').textContent());
   await observer.file('Filed from the sheet', '--category', 'accessibility');
 

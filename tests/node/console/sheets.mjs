@@ -145,6 +145,20 @@ await story(async (open) => {
     await page.setViewportSize({ width: 1280, height: 900 });
   }
 
+  // In every language a sheet stays within its sixth.
+  for (const language of ['az', 'ru', 'en']) {
+    await page.locator('summary').click();
+    await page.locator('summary + * select').first().selectOption(language);
+    await page.locator('summary').click();
+    await page.emulateMedia({ media: 'print' });
+    await page.setViewportSize(PAPER);
+    await page.screenshot({ path: `${process.env.SHOTS}-Six-${language}.png` });
+    for (const sheet of await page.locator('article').all())
+      assert.ok((await sheet.boundingBox()).height <= PAPER.height / 3, language);
+    await page.emulateMedia({ media: 'screen' });
+    await page.setViewportSize({ width: 1280, height: 900 });
+  }
+
   // A phone from the paper; who has one is no longer listed.
   await button('Print').click();
   const url = await sheets.filter({ hasText: 'D-2' }).last().locator('code').textContent();

@@ -303,7 +303,7 @@ export const az: Messages = {
     qr: (number) => `${number} qeydiyyatı üçün QR kodu`,
     institution: 'Təşkilat',
     phone: 'Telefon',
-    anyPhone: 'Telefonu olan və olmayan',
+    anyPhone: 'Hamısı',
     withPhone: 'Telefonu olan',
     withoutPhone: 'Telefonu olmayan',
     forAll: 'Bunların hamısı üçün vərəqlər',

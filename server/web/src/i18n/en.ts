@@ -304,7 +304,7 @@ export const en = {
     qr: (number: string) => `QR code to enrol ${number}`,
     institution: 'Institution',
     phone: 'Phone',
-    anyPhone: 'With or without a phone',
+    anyPhone: 'With or without',
     withPhone: 'With a phone',
     withoutPhone: 'Without a phone',
     forAll: 'Sheets for all of these',

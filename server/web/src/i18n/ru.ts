@@ -303,7 +303,7 @@ export const ru: Messages = {
     qr: (number) => `QR-код для регистрации ${number}`,
     institution: 'Организация',
     phone: 'Телефон',
-    anyPhone: 'С телефоном и без',
+    anyPhone: 'Все',
     withPhone: 'С телефоном',
     withoutPhone: 'Без телефона',
     forAll: 'Листы для всех этих',
