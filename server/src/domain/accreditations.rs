@@ -1,4 +1,6 @@
-//! Finding an accreditation by part of what it is called.
+//! Finding accreditations as people write what they look for.
+
+use std::collections::BTreeSet;
 
 use crate::{
     domain::text::fold,
@@ -11,6 +13,40 @@ use crate::{
 
 /// Rows looked at in one go.
 const CHUNK: i64 = 2_000;
+
+/// The filter with institutions and countries as the register spells them, whatever way
+/// they were asked for; `None` if the register has none of them, so that nothing fits.
+///
+/// # Errors
+/// The database's.
+pub fn spelled(
+    conn: &mut Conn,
+    mission: i32,
+    mut filter: AccreditationFilter,
+) -> Result<Option<AccreditationFilter>> {
+    if filter.institution.is_empty() && filter.country.is_empty() {
+        return Ok(Some(filter));
+    }
+    let known = devices::origins(conn, mission)?;
+    let institutions = known.iter().map(|(institution, _)| institution);
+    let countries = known.iter().map(|(_, country)| country);
+    let fits =
+        spell(&mut filter.institution, institutions) && spell(&mut filter.country, countries);
+    Ok(fits.then_some(filter))
+}
+
+/// Puts the register's spellings for what was asked; `false` if it has none.
+fn spell<'a>(asked: &mut Vec<String>, known: impl Iterator<Item = &'a String>) -> bool {
+    if asked.is_empty() {
+        return true;
+    }
+    let folded: BTreeSet<String> = asked.iter().map(|one| fold(one.trim())).collect();
+    let spellings: BTreeSet<&String> = known
+        .filter(|one| folded.contains(&fold(one.trim())))
+        .collect();
+    *asked = spellings.into_iter().cloned().collect();
+    !asked.is_empty()
+}
 
 /// Accreditations that fit the filter and whose number or pseudonym contains a text, in
 /// the order of their numbers, those after `after`; with `names`, also by name. Letters

@@ -1,7 +1,10 @@
 //! Devices and accreditations as people ask for them. Every function takes the
 //! caller's mission.
 
-use diesel::prelude::*;
+use diesel::{
+    dsl::{exists, not},
+    prelude::*,
+};
 use protocol::ids::{AccreditationId, DeviceId};
 use uuid::Uuid;
 
@@ -120,8 +123,12 @@ pub struct AccreditationFilter {
     pub institution: Vec<String>,
     /// Any of these kinds.
     pub kind: Vec<String>,
+    /// Any of these countries.
+    pub country: Vec<String>,
     /// Revoked ones only, or the others only.
     pub revoked: Option<bool>,
+    /// Those with a device that was not revoked only, or the others only.
+    pub enrolled: Option<bool>,
     /// Part of what they are called; [`crate::domain::accreditations::like`] looks.
     pub like: Option<String>,
 }
@@ -178,6 +185,20 @@ pub fn accreditations(
     if !filter.kind.is_empty() {
         query = query.filter(accreditations::kind.eq_any(filter.kind.clone()));
     }
+    if !filter.country.is_empty() {
+        query = query.filter(accreditations::country.eq_any(filter.country.clone()));
+    }
+    if let Some(enrolled) = filter.enrolled {
+        let theirs = devices::table
+            .filter(devices::mission.eq(accreditations::mission))
+            .filter(devices::accreditation.eq(accreditations::id))
+            .filter(devices::revoked_number.is_null());
+        query = if enrolled {
+            query.filter(exists(theirs))
+        } else {
+            query.filter(not(exists(theirs)))
+        };
+    }
     if let Some(revoked) = filter.revoked {
         let gone = revoked_accreditations::table
             .filter(revoked_accreditations::mission.eq(mission))
@@ -192,6 +213,18 @@ pub fn accreditations(
         query = query.filter(accreditations::number.gt(after.to_owned()));
     }
     Ok(query.load::<AccreditationRow>(conn)?)
+}
+
+/// The institutions and the countries that the register names, each once.
+///
+/// # Errors
+/// The database's.
+pub fn origins(conn: &mut Conn, mission: i32) -> Result<Vec<(String, String)>> {
+    Ok(accreditations::table
+        .filter(accreditations::mission.eq(mission))
+        .select((accreditations::institution, accreditations::country))
+        .distinct()
+        .load(conn)?)
 }
 
 /// An accreditation by its number.

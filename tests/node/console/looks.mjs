@@ -143,13 +143,28 @@ await story(async (open) => {
     await page.getByRole('link', { name, exact: true }).click();
     await page.getByRole('heading', { level: 2, name: name === 'Messages' ? 'Messages to observers' : name }).waitFor();
     if (name === 'Observers') {
-      await page.getByRole('button', { name: 'Enrolment code' }).first().click();
-      await page.getByRole('article', { name: 'Enrolment sheet' }).waitFor();
+      await page.getByRole('button', { name: 'Sheets for all of these' }).click();
+      await page.getByRole('button', { name: 'Make them' }).waitFor();
+      await look(page, 'sheets-asked');
+      await page.route('**/v1/enrolment-codes', (route) => route.abort());
+      await page.getByRole('button', { name: 'Make them' }).click();
+      await page.getByRole('alert').filter({ hasText: 'There is no code for D-1.' }).waitFor();
+      await look(page, 'sheets-failed');
+      await page.unroute('**/v1/enrolment-codes');
+      await page.getByRole('button', { name: 'Go on', exact: true }).click();
+      await page.getByRole('status').getByText('5 sheets are made.').waitFor();
       await page.getByRole('button', { name: 'Phones' }).first().click();
       await page.getByText(/^Enrolled /).waitFor();
     }
     if (name === 'Messages') await page.getByText('To whom').click();
     await look(page, name.toLowerCase());
+    if (name === 'Observers') {
+      await page.getByRole('button', { name: 'Put them away' }).click();
+      await page.getByRole('button', { name: 'Leave without them' }).waitFor();
+      await look(page, 'sheets-leaving');
+      await page.getByRole('button', { name: 'Leave without them' }).click();
+      await page.getByRole('article', { name: 'Enrolment sheet' }).first().waitFor({ state: 'detached' });
+    }
   }
   await missionPages(page, report);
   await page.getByRole('link', { name: 'Map', exact: true }).click();

@@ -17,7 +17,7 @@ await story(async (open) => {
 
   // A sheet, and the phone that it binds.
   await go('Observers');
-  await page.getByLabel('Number of the accreditation').fill('D-4');
+  await page.getByLabel('Number, pseudonym or name').fill('D-4');
   await page.getByRole('button', { name: 'Find' }).click();
   await page.getByText('Dilarə Sınaq').waitFor();
   await until('one accreditation', async () => (await page.locator('.cards > li').count()) === 1);
@@ -25,6 +25,7 @@ await story(async (open) => {
   const sheet = page.getByRole('article', { name: 'Enrolment sheet of D-4' });
   await sheet.getByRole('img', { name: 'QR code to enrol D-4' }).waitFor();
   const observer = phone('sheet');
+  await page.getByRole('button', { name: 'Print' }).click();
   await observer.enrol(await sheet.locator('code').textContent());
   await observer.file('Filed from the sheet', '--category', 'accessibility');
 

@@ -10,6 +10,7 @@ on_both_databases!(
     evidence_and_who_opened_it,
     keyboard_alone,
     the_missions_pages,
+    sheets_for_many,
     filters_and_palette,
     words_are_found,
     one_event_told_by_several,
@@ -45,6 +46,10 @@ fn keyboard_alone(kind: Kind) {
 
 fn the_missions_pages(kind: Kind) {
     play(kind, "mission");
+}
+
+fn sheets_for_many(kind: Kind) {
+    play(kind, "sheets");
 }
 
 fn filters_and_palette(kind: Kind) {

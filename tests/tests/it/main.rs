@@ -23,6 +23,7 @@ mod live;
 mod matrix;
 mod messages;
 mod mission_desk;
+mod observers;
 mod operation;
 mod people;
 mod power;

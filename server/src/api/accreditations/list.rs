@@ -57,10 +57,12 @@ pub(in crate::api) struct AccreditationPage {
 #[utoipa::path(get, path = "/v1/accreditations", tag = "devices",
     params(("number" = Option<String>, Query, description = "Any of these numbers; repeat it"),
            ("observer" = Option<String>, Query, description = "Any of these pseudonyms; repeat it"),
-           ("institution" = Option<String>, Query, description = "Any of these institutions; repeat it"),
+           ("institution" = Option<String>, Query, description = "Any of these institutions; repeat it. Case does not matter"),
+           ("country" = Option<String>, Query, description = "Any of these countries; repeat it. Case does not matter"),
            ("kind" = Option<String>, Query, description = "Any of these kinds; repeat it"),
            ("like" = Option<String>, Query, description = "Number or pseudonym contains this; for leads also the name. Case does not matter"),
            ("revoked" = Option<bool>, Query, description = "`true`: only revoked ones; `false`: only the others"),
+           ("enrolled" = Option<bool>, Query, description = "`true`: only those with a phone that was not revoked; `false`: only the others"),
            ("limit" = Option<u32>, Query, description = "1 to 200; 50 if not given"),
            ("cursor" = Option<String>, Query, description = "`next` of the page before")),
     responses((status = 200, description = "One page", body = AccreditationPage)))]
@@ -79,17 +81,14 @@ pub(in crate::api) async fn list_accreditations(
             "observer" => &mut filter.observer,
             "institution" => &mut filter.institution,
             "kind" => &mut filter.kind,
+            "country" => &mut filter.country,
             "like" if filter.like.is_none() && value.chars().count() <= LIKE_CHARS => {
                 filter.like = Some(value.to_owned());
                 return Ok(true);
             }
             "like" => return Err(malformed(name, "stands twice, or is too long")),
-            "revoked" => {
-                let read = value.parse().ok().filter(|_| filter.revoked.is_none());
-                filter.revoked =
-                    Some(read.ok_or_else(|| malformed(name, "is `true` or `false`, once"))?);
-                return Ok(true);
-            }
+            "revoked" => return once(&mut filter.revoked, name, value),
+            "enrolled" => return once(&mut filter.enrolled, name, value),
             _ => return Ok(false),
         };
         list.push(value.to_owned());
@@ -108,6 +107,9 @@ pub(in crate::api) async fn list_accreditations(
     let names = person.is(Role::Lead);
     let (accreditations, next) = work::read(&app, move |_, conn| {
         let (after, most) = (after.as_deref(), page.limit + 1);
+        let Some(filter) = accreditations::spelled(conn, mission.no, filter)? else {
+            return Ok((vec![], None));
+        };
         let mut rows = match &filter.like {
             Some(like) => {
                 accreditations::like(conn, mission.no, &filter, (like, names), after, most)?
@@ -144,4 +146,11 @@ pub(in crate::api) async fn list_accreditations(
         accreditations,
         next,
     }))
+}
+
+/// Reads `true` or `false`, which stands once.
+fn once(into: &mut Option<bool>, name: &str, value: &str) -> crate::error::Result<bool> {
+    let read = value.parse().ok().filter(|_| into.is_none());
+    *into = Some(read.ok_or_else(|| malformed(name, "is `true` or `false`, once"))?);
+    Ok(true)
 }

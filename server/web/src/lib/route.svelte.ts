@@ -1,5 +1,7 @@
 // Which page is shown. Addresses stand behind `#`, so none of them is in a request or a log.
 
+import { leaving } from './leaving.svelte';
+
 export const PAGES = [
   'desk',
   'telephone',
@@ -71,7 +73,12 @@ class Route {
   constructor() {
     const take = () => ([this.page, this.part] = read());
     take();
-    window.addEventListener('hashchange', take);
+    window.addEventListener('hashchange', () => {
+      const to = location.hash;
+      if (!leaving.held || read()[0] === this.page) return take();
+      history.replaceState(null, '', `#/${this.page}${this.part ? `/${this.part}` : ''}`);
+      leaving.ask(() => (location.hash = to));
+    });
   }
 
   /** Another part of the same page, without a step that "back" would have to undo. */

@@ -21,9 +21,12 @@ export function ago(time: string, now: number, language: string): string {
 
 /** Date and time of day in the mission's zone. */
 export function local(time: string, zone: string | undefined, language: string): string {
-  return new Intl.DateTimeFormat(language, {
+  // Chromium has no names for Azerbaijani months ("M12"); in figures both languages write
+  // day, month, year with points.
+  const figures = language === 'az';
+  return new Intl.DateTimeFormat(figures ? 'ru' : language, {
     hourCycle: 'h23',
-    dateStyle: 'medium',
+    dateStyle: figures ? 'short' : 'medium',
     timeStyle: 'medium',
     ...(zone && { timeZone: zone }),
   }).format(new Date(time));
