@@ -5,6 +5,7 @@ export const az: Messages = {
   name: 'Azərbaycanca',
   app: 'Scrutineer',
   loading: 'Yüklənir…',
+  tooLong: (most, over) => `Ən çoxu ${most.toLocaleString('az')} işarə: ${over.toLocaleString('az')} artıqdır.`,
   language: 'Dil',
   theme: { label: 'Rənglər', auto: 'Sistemdəki kimi', light: 'Açıq', dark: 'Tünd' },
   signIn: {
@@ -113,6 +114,9 @@ export const az: Messages = {
     preview: (n) => `Fayl ${n}, ilkin görünüş`,
     taken: (time) => `çəkilib: ${time}`,
     arriving: (here, all) => `Yoldadır: ${all} həcmindən ${here} çatıb`,
+    huge: (millions) => `Açılanda ${millions} milyon pikseldir: brauzer buna dözməyə bilər.`,
+    unreadable: 'Bu şəklin ölçüsü bilinmir; o, şəkil olmaya da bilər.',
+    showIt: 'Yenə də göstər',
     download: 'Əslini endir',
   },
   triage: {
@@ -367,6 +371,9 @@ export const az: Messages = {
     again: 'Yenidən təklif etmək',
     apartCount: (n: number) => `${n} məlumat ayrı saxlanılır`,
     late: 'Bu arada kimsə hadisəni dəyişib. İndiki vəziyyət göstərilir.',
+    find: 'Bu hadisə haqqında başqa məlumatı tapmaq',
+    findWords: 'Digər məlumatın sözləri',
+    findGo: 'Tapmaq',
     joined: 'Birləşdirildi',
     left: 'Çıxarıldı',
     turned: 'Dəyişdirildi',

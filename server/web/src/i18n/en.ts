@@ -6,6 +6,8 @@ export const en = {
   name: 'English',
   app: 'Scrutineer',
   loading: 'Loading…',
+  tooLong: (most: number, over: number) =>
+    `At most ${most.toLocaleString('en')} characters: ${over.toLocaleString('en')} too many.`,
   language: 'Language',
   theme: { label: 'Colours', auto: 'As the system', light: 'Light', dark: 'Dark' },
   signIn: {
@@ -114,6 +116,9 @@ export const en = {
     preview: (n: number) => `Preview of file ${n}`,
     taken: (time: string) => `taken ${time}`,
     arriving: (here: string, all: string) => `On its way: ${here} of ${all} are here`,
+    huge: (millions: string) => `Unpacked it has ${millions} million pixels: the browser may not bear it.`,
+    unreadable: 'The page cannot tell how large this picture is; it may be none.',
+    showIt: 'Show it all the same',
     download: 'Download the original',
   },
   triage: {
@@ -368,6 +373,9 @@ export const en = {
     again: 'Suggest it again',
     apartCount: (n: number) => (n === 1 ? '1 report is kept apart' : `${n} reports are kept apart`),
     late: 'Somebody has changed the case meanwhile. It is shown as it is now.',
+    find: 'Find another report of it',
+    findWords: 'Words of the other report',
+    findGo: 'Find',
     joined: 'Joined',
     left: 'Taken out',
     turned: 'Changed',

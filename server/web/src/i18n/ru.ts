@@ -5,6 +5,8 @@ export const ru: Messages = {
   name: 'Русский',
   app: 'Scrutineer',
   loading: 'Загрузка…',
+  tooLong: (most, over) =>
+    `Не больше ${most.toLocaleString('ru')} знаков: лишних ${over.toLocaleString('ru')}.`,
   language: 'Язык',
   theme: { label: 'Цвета', auto: 'Как в системе', light: 'Светлые', dark: 'Тёмные' },
   signIn: {
@@ -113,6 +115,9 @@ export const ru: Messages = {
     preview: (n) => `Предпросмотр файла ${n}`,
     taken: (time) => `снято ${time}`,
     arriving: (here, all) => `В пути: получено ${here} из ${all}`,
+    huge: (millions) => `В распакованном виде это ${millions} млн пикселей: браузер может не выдержать.`,
+    unreadable: 'Размер снимка определить нельзя; возможно, это не снимок.',
+    showIt: 'Всё равно показать',
     download: 'Скачать оригинал',
   },
   triage: {
@@ -367,6 +372,9 @@ export const ru: Messages = {
     again: 'Снова предлагать',
     apartCount: (n: number) => `Отделено сообщений: ${n}`,
     late: 'Тем временем кто-то изменил случай. Он показан таким, какой он сейчас.',
+    find: 'Найти другое сообщение об этом',
+    findWords: 'Слова другого сообщения',
+    findGo: 'Найти',
     joined: 'Объединено',
     left: 'Исключено',
     turned: 'Изменено',
