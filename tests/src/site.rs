@@ -353,6 +353,18 @@ impl Site {
         mission
     }
 
+    /// A mission with the demo's registers: 6,478 stations and 17 observers.
+    #[track_caller]
+    #[must_use]
+    pub fn demo_mission(&self, name: &str) -> MissionId {
+        let mission = self.create_mission(name);
+        for register in ["stations", "accreditations", "categories"] {
+            let file = demo_data::folder().join(register).with_extension("csv");
+            self.import(register, &file, mission);
+        }
+        mission
+    }
+
     /// An enrolment link.
     ///
     /// # Panics

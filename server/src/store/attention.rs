@@ -2,7 +2,11 @@
 
 use diesel::prelude::*;
 
-use super::{Conn, ledger::ensure_one, schema::attention};
+use super::{
+    conn::{Conn, on_backend},
+    ledger::ensure_one,
+    schema::attention,
+};
 use crate::{clock::Micros, error::Result};
 
 /// Somebody who looks at a report.
@@ -36,17 +40,16 @@ pub fn now(conn: &mut Conn, mission: i32, now: Micros) -> Result<Vec<AttentionRo
 /// The database's.
 pub fn put(conn: &mut Conn, row: &AttentionRow, now: Micros) -> Result<()> {
     diesel::delete(attention::table.filter(attention::until.le(now.0))).execute(conn)?;
-    let changed = diesel::update(attention::table.find((row.mission, &row.user_id)))
-        .set(row)
-        .execute(conn)?;
-    if changed == 1 {
-        return Ok(());
-    }
-    ensure_one(
-        diesel::insert_into(attention::table)
-            .values(row)
-            .execute(conn)?,
+    // At once, not an update and then an insertion: a page that goes from one report to the
+    // next may ask twice at a time.
+    ensure_one(on_backend!(conn, |inner| diesel::insert_into(
+        attention::table
     )
+    .values(row)
+    .on_conflict((attention::mission, attention::user_id))
+    .do_update()
+    .set(row)
+    .execute(inner))?)
 }
 
 /// Somebody looks at nothing.

@@ -100,8 +100,8 @@ await story(async (open) => {
   const { evidence } = await (await one.request.get(`/v1/reports/${report}`)).json();
   const hashes = Object.values(files).map((bytes) => createHash('sha256').update(bytes).digest('hex'));
   for (const hash of hashes) await one.getByText(hash).waitFor();
-  const small = one.getByRole('img', { name: 'Picture 1' });
-  await until('the preview', () => small.evaluate((image) => image.complete && image.naturalWidth > 0));
+  const drawn = (image) => image.evaluate((one) => one.complete && one.naturalWidth > 0);
+  await until('the preview', () => drawn(one.getByRole('img', { name: 'Preview of file 1' })));
   const originals = evidence.map(({ file }) => `/v1/evidence/${file.sha256}`);
   assert.deepEqual(originals.filter((path) => asked.includes(path)), []);
   assert.equal(await one.getByText('Nobody has opened the original yet.').count(), 4);
@@ -130,4 +130,10 @@ await story(async (open) => {
   await until('three that were opened', async () => (await seen.count()) === 3);
   for (const words of await seen.allTextContents()) assert.match(words, new RegExp(`by\\s+${anna.email}\\s+\\(`));
   assert.equal(await other.getByText('Nobody has opened the original yet.').count(), 1);
+
+  // The picture itself, when somebody wants it.
+  await other.getByRole('button', { name: 'Show the original' }).click();
+  await until('the picture', () => drawn(other.getByRole('img', { name: 'Picture 1' })));
+  await one.reload();
+  await item('image/jpeg').getByText(who.email).waitFor();
 });

@@ -46,6 +46,29 @@ export function phone(name) {
   };
 }
 
+/** The demo's acts: public claims, and what follows them. */
+export const demo = {
+  acts: (election) => stage({ do: 'acts', election }),
+  /** An observer's act, on a phone of their own; answers the report's id. */
+  play: (act) => stage({ do: 'act', act }),
+};
+
+/** Reads the files of an export (CSV, GeoJSON, JSON Lines) with a verifier that shares no
+    code with the server; answers what was verified. */
+export const verify = (...files) => stage({ do: 'verify', files });
+
+/** The rows of a CSV, each by its columns' names. */
+export function csv(text) {
+  const rows = [[]];
+  for (const [, quoted, plain, end] of text.replace(/^\ufeff/, '').matchAll(/(?:"((?:[^"]|"")*)"|([^,"\r\n]*))(,|\r\n|$)/g)) {
+    rows.at(-1).push(quoted?.replaceAll('""', '"') ?? plain);
+    if (end === '\r\n') rows.push([]);
+    else if (end === '') break;
+  }
+  const [names, ...cells] = rows.filter((row) => row.length > 1);
+  return cells.map((row) => Object.fromEntries(names.map((name, at) => [name, row[at]])));
+}
+
 /** A file on the stage's disk, from bytes; answers its path. */
 export const put = (name, bytes) =>
   stage({ do: 'put', name, bytes: Buffer.from(bytes).toString('base64') });

@@ -1,7 +1,11 @@
 //! The console, in a real browser against the real server. Each story is a script of
 //! `tests/node/console`.
 
-use tests::{browser::play, database::Kind, on_both_databases};
+use tests::{
+    browser::{Registers, play, play_in},
+    database::Kind,
+    on_both_databases,
+};
 
 on_both_databases!(
     a_session_and_its_end,
@@ -14,6 +18,7 @@ on_both_databases!(
     filters_and_palette,
     words_are_found,
     one_event_told_by_several,
+    the_demos_claims,
     the_map,
     the_room,
     accounts_and_their_roles,
@@ -21,7 +26,8 @@ on_both_databases!(
     erasures_and_the_audit_trail,
     a_report_by_telephone,
     looks,
-    hostile_words_and_files
+    hostile_words_and_files,
+    hostile_pages
 );
 
 fn a_session_and_its_end(kind: Kind) {
@@ -64,6 +70,10 @@ fn one_event_told_by_several(kind: Kind) {
     play(kind, "cases");
 }
 
+fn the_demos_claims(kind: Kind) {
+    play_in(kind, "claims", Registers::Demo);
+}
+
 fn the_map(kind: Kind) {
     play(kind, "map");
 }
@@ -94,4 +104,8 @@ fn looks(kind: Kind) {
 
 fn hostile_words_and_files(kind: Kind) {
     play(kind, "hostile");
+}
+
+fn hostile_pages(kind: Kind) {
+    play(kind, "hostile-pages");
 }

@@ -75,7 +75,7 @@ columns! {
     "institution", false, |r| Cell::Text(r.institution.clone()), "Who sends the observer.";
     "observer_kind", false, |r| Cell::Text(r.observer_kind.clone()), "`domestic` or `international`.";
     "flags", false, |r| Cell::List(r.flags.clone()), "What the server noticed: see below. In CSV separated by `;`.";
-    "revisions", false, |r| Cell::Whole(r.revisions), "How often the observer changed it after filing it; one by telephone, how often it was corrected.";
+    "revisions", false, |r| Cell::Whole(r.revisions), "How often the observer added to it after filing it: a change, an answer, a file, taking it back; one by telephone, how often it was corrected.";
     "evidence", false, |r| Cell::Whole(r.evidence), "How many files the observer announced for it, previews not counted.";
     "caller", false, |r| Cell::Text(r.caller.map(str::to_owned)), "Of a report by telephone: `observer` or `citizen`, whose words a coordinator entered; else empty.";
     "merged_into", false, |r| Cell::Text(r.merged_into.map(|id| id.to_string())), "Of a report by telephone: the report that tells the same, as a coordinator said. Leave such rows out where events are counted.";
