@@ -126,11 +126,23 @@ async function opens(name, there, paths) {
   }
   return { shown: median(shown), answers: Object.fromEntries(paths.map((path, at) => [path, median(answers[at])])) };
 }
+// The server keeps the room's figures for some seconds: the longest wait was for new ones.
+const figures = await page.evaluate(async () => {
+  const all = [];
+  for (let turn = 0; turn < 30; turn += 1) {
+    const start = performance.now();
+    await (await fetch('/v1/room')).arrayBuffer();
+    all.push(performance.now() - start);
+    await new Promise((done) => setTimeout(done, 500));
+  }
+  return Math.max(...all);
+});
 const map = await opens('Map', () => page.locator('button.cluster').first().waitFor(), [
   '/v1/map/reports',
   '/v1/map/stations',
 ]);
-const room = await opens('Room', () => page.locator('h3').first().waitFor(), ['/v1/room']);
+const room = await opens('Room', () => page.locator('h3').first().waitFor(), []);
+room.answers = { '/v1/room': figures };
 
 say({ first: median(first), rare: median(rare), common: median(common), none: median(none), opened: median(opened), frames, map, room });
 

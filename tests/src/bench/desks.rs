@@ -110,7 +110,7 @@ pub(super) fn measure(
             .map(|(path, took)| format!("{path} {:.0} ms", took.as_f64().unwrap_or(f64::NAN)))
             .collect();
         println!(
-            "  the {name}, from the click: {:.0} ms; of that, {}",
+            "  the {name}, from the click: {:.0} ms; the server's answers: {}",
             opened["shown"].as_f64().unwrap_or(f64::NAN),
             answers.join(", ")
         );
