@@ -28,6 +28,20 @@ await story(async (open) => {
   await row(other, 'Two men carry bags').waitFor();
   await until('the new report above what is seen', () => list.evaluate((box) => box.scrollTop > 700));
   assert.equal((await row(one, 'Queue of 20 people').boundingBox()).y, seen.y);
+
+  // Also when the page was not told of the scrolling yet.
+  await list.evaluate((box) => {
+    window.untold = (event) => event.stopImmediatePropagation();
+    document.addEventListener('scroll', window.untold, true);
+    box.scrollTop = 300;
+  });
+  await observer.file('A car without a number waits', '--category', 'accessibility');
+  await row(other, 'A car without a number').waitFor();
+  await until('the row below', () => list.evaluate((box) => box.scrollTop === 392));
+  await list.evaluate((box) => {
+    document.removeEventListener('scroll', window.untold, true);
+    box.dispatchEvent(new Event('scroll'));
+  });
   await one.getByRole('article').getByText('Queue of 22 people').first().waitFor();
 
   // One takes it; the other sees that, and is told who was faster.
