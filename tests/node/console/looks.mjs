@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import AxeBuilder from '@axe-core/playwright';
-import { account, code, overflows, phone, put, row, server, signIn, story } from './stage.mjs';
+import { account, code, overflows, phone, put, row, server, signIn, story, until } from './stage.mjs';
 
 const WIDTHS = [360, 1024, 1920];
 /** The room's wall. */
@@ -96,6 +96,9 @@ await story(async (open) => {
 
   await page.goto('/');
   await page.getByLabel('E-mail address').waitFor();
+  const picture = await page.screenshot({ type: 'jpeg' });
+  await observer.run('attach', report, await put('urn.jpg', picture), await put('bad.jpg', picture.subarray(0, 300)));
+  await until('all files with the server', async () => (await observer.sync()).files_pending === 0);
   await look(page, 'sign-in');
   await page.getByLabel('E-mail address').fill(who.email);
   await page.getByLabel('Password').fill('wrong');
@@ -124,8 +127,15 @@ await story(async (open) => {
   await told('thrown in').getByRole('button', { name: 'The same event' }).click();
   await told('No violation').getByRole('button', { name: 'Contradicts' }).click();
   await together.getByText('1 observer contradicts').waitFor();
+  await together.getByText('Find another report of it').click();
+  await together.getByLabel('Words of the other report').fill('ramp');
+  await together.getByRole('button', { name: 'Find', exact: true }).click();
+  await told('too steep').last().waitFor();
   await page.keyboard.press('c');
   await look(page, 'case');
+  await page.getByRole('heading', { name: '3 files' }).scrollIntoViewIfNeeded();
+  await page.getByRole('button', { name: 'Show it all the same' }).waitFor();
+  await look(page, 'evidence');
   await page.keyboard.press('n');
   await page.getByRole('dialog').getByLabel('Reason').waitFor();
   await look(page, 'decide');
@@ -212,7 +222,12 @@ await story(async (open) => {
     await page.locator('dialog input').fill(name);
     await page.keyboard.press('Enter');
     await page.getByRole('listbox', { name: word }).waitFor();
-    await look(page, `report-${await page.locator('html').getAttribute('lang')}`);
+    const language = await page.locator('html').getAttribute('lang');
+    await look(page, `report-${language}`);
+    await page.evaluate(() => (location.hash = '/room'));
+    await page.locator('table').first().waitFor();
+    await look(page, `room-${language}`);
+    await page.evaluate(() => (location.hash = '/desk'));
   }
   // Whoever runs the server.
   const operator = await open({ viewport: { width: 1024, height: 900 } });
